@@ -98,7 +98,7 @@ function backpropagate(
       accumulate(a, moments[node.op].adjoint({ a, out, grad, index: node.index }), a.extent);
     } else if (isElementwise(node.op)) {
       const gradient = elementwise[node.op].adjoint({ args, out, grad });
-      args.forEach((a, i) => accumulate(a, gradient[i] as Value, node.extent));
+      for (const [i, a] of args.entries()) accumulate(a, gradient[i] as Value, node.extent);
     }
   }
   return gradients;
