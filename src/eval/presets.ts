@@ -1,0 +1,153 @@
+import { UserError } from '../errors.ts';
+import { DATASETS, datasetHash } from './data.ts';
+import { type Protocol, parseProtocol } from './protocol.ts';
+import { isRecord, mergeSettings, type Overrides } from './settings.ts';
+
+/** What a preset fixes; the rest follows from the engine and the data set. */
+type Preset = Omit<Protocol, 'numerics' | 'dataset'> & {
+  readonly dataset: Omit<Protocol['dataset'], 'hash'>;
+};
+
+export const PRESETS: Readonly<Record<string, Preset>> = {
+  /** A whole search in two minutes: about a second of one core per candidate that is trained to the end. */
+  quick: {
+    dataset: { name: 'fashion-mnist', pool: 2, validation: 2000 },
+    anchors: ['mini-wide', 'mini-deep'],
+    seed: 0,
+    batch: 64,
+    steps: 300,
+    optimiser: { learningRate: 0.1, momentum: 0.9, weightDecay: 1e-4 },
+    schedule: 'cosine',
+    augmentation: { pad: 1, flip: true },
+    groups: 8,
+    movingDecay: 0.9,
+    quality: { steps: 100, images: 500, minAccuracy: { 'mini-wide': 0.3, 'mini-deep': 0.3 } },
+    timeout: 60,
+  },
+};
+
+/** Settings in place of a preset's. `quality.minAccuracy` may be one number for all anchors. */
+export type ProtocolOverrides = Omit<Overrides<Protocol>, 'quality'> & {
+  readonly quality?: Omit<Overrides<Protocol['quality']>, 'minAccuracy'> & {
+    readonly minAccuracy?: number | Readonly<Record<string, number>>;
+  };
+};
+
+/**
+ * The preset's protocol on an engine of the given numerics, with overrides from a file or from flags
+ * (not validated before). Throws a UserError that names the first wrong setting.
+ */
+export function resolveProtocol(
+  preset: string,
+  overrides: ProtocolOverrides,
+  numerics: string,
+): Protocol {
+  const merged = mergeSettings({ numerics, ...presetNamed(preset) }, overrides);
+  return parseProtocol(isDraft(merged) ? complete(merged, overrides) : merged);
+}
+
+function presetNamed(name: string): Preset {
+  if (Object.hasOwn(PRESETS, name)) return PRESETS[name]!;
+  const known = Object.keys(PRESETS).join(', ');
+  throw new UserError(`There is no preset ${JSON.stringify(name)}; the presets are ${known}.`);
+}
+
+/** A protocol before validation: anything may have any value. */
+type Draft = { readonly [Key in keyof Protocol]?: unknown } & {
+  readonly dataset: Record<string, unknown>;
+  readonly quality: Record<string, unknown>;
+};
+
+const isDraft = (merged: unknown): merged is Draft =>
+  isRecord(merged) && isRecord(merged.dataset) && isRecord(merged.quality);
+
+/** Fits what the overrides leave open to what they say: the data set's hash, and the quality test. */
+function complete(draft: Draft, overrides: ProtocolOverrides): unknown {
+  const { dataset, quality, anchors, steps } = draft;
+  const source = DATASETS[String(dataset.name)];
+  const atMost = (value: unknown, limit: unknown) =>
+    typeof value === 'number' && typeof limit === 'number' ? Math.min(value, limit) : value;
+  const open = (key: 'steps' | 'images') => overrides.quality?.[key] === undefined;
+  return {
+    ...draft,
+    dataset: source ? { hash: datasetHash(source), ...dataset } : dataset,
+    quality: {
+      ...quality,
+      ...(open('steps') && { steps: atMost(quality.steps, steps) }),
+      ...(open('images') && { images: atMost(quality.images, dataset.validation) }),
+      minAccuracy: thresholds(quality.minAccuracy, anchors, source?.classes ?? 10),
+    },
+  };
+}
+
+/** One threshold for each anchor, where the preset knows none twice the accuracy of guessing. */
+function thresholds(given: unknown, anchors: unknown, classes: number): unknown {
+  if (!Array.isArray(anchors)) return given;
+  const known = isRecord(given) ? given : {};
+  const fallback = isRecord(given) ? 2 / classes : given;
+  return Object.fromEntries(anchors.map((name) => [name, known[name] ?? fallback]));
+}
+
+type Path = readonly [keyof Protocol, string?];
+
+/** A flag of the commands that evaluate, the setting that it overrides, and how its text is read. */
+export interface ProtocolFlag {
+  /** As commander takes it. */
+  readonly flag: string;
+  readonly path: Path;
+  readonly kind: 'number' | 'text' | 'list' | 'switch';
+  readonly doc: string;
+}
+
+const flag = (flag: string, path: Path, doc: string, kind: ProtocolFlag['kind'] = 'number') => ({
+  flag,
+  path,
+  kind,
+  doc,
+});
+
+/** By the names under which commander stores their values. */
+export const PROTOCOL_FLAGS = {
+  dataset: flag('--dataset <name>', ['dataset', 'name'], 'data set', 'text'),
+  pool: flag('--pool <n>', ['dataset', 'pool'], 'average n × n pixels into one'),
+  validation: flag('--validation <n>', ['dataset', 'validation'], 'validation images'),
+  anchor: flag('--anchor <name...>', ['anchors'], 'networks to score in', 'list'),
+  steps: flag('--steps <n>', ['steps'], 'training steps'),
+  batch: flag('--batch <n>', ['batch'], 'images per training step'),
+  learningRate: flag('--learning-rate <x>', ['optimiser', 'learningRate'], 'learning rate'),
+  momentum: flag('--momentum <x>', ['optimiser', 'momentum'], 'Nesterov momentum'),
+  weightDecay: flag('--weight-decay <x>', ['optimiser', 'weightDecay'], 'weight decay'),
+  schedule: flag('--schedule <name>', ['schedule'], 'constant or cosine', 'text'),
+  pad: flag('--pad <n>', ['augmentation', 'pad'], 'padding before random crops, in pixels'),
+  flip: flag('--flip', ['augmentation', 'flip'], 'mirror images at random', 'switch'),
+  groups: flag('--groups <n>', ['groups'], 'channel groups of whc/g'),
+  movingDecay: flag('--moving-decay <x>', ['movingDecay'], 'decay of moving statistics'),
+  qualitySteps: flag('--quality-steps <n>', ['quality', 'steps'], 'steps before the quality test'),
+  qualityImages: flag('--quality-images <n>', ['quality', 'images'], 'images of the quality test'),
+  minAccuracy: flag('--min-accuracy <x>', ['quality', 'minAccuracy'], 'what the quality test asks'),
+  timeout: flag('--timeout <seconds>', ['timeout'], 'give a candidate up after this long'),
+} as const satisfies Record<string, ProtocolFlag>;
+
+/** What flags given on a command line override; other keys of `values` are left alone. */
+export function overridesFromFlags(values: Readonly<Record<string, unknown>>): ProtocolOverrides {
+  let overrides: unknown = {};
+  for (const [name, { path, kind }] of Object.entries<ProtocolFlag>(PROTOCOL_FLAGS)) {
+    if (values[name] === undefined) continue;
+    const value = READ[kind](values[name]);
+    const [outer, inner] = path;
+    overrides = mergeSettings(overrides, { [outer]: inner ? { [inner]: value } : value });
+  }
+  return overrides as ProtocolOverrides;
+}
+
+/** Text that is not what it should be stays as it is, for the validation to name it. */
+const READ: Record<ProtocolFlag['kind'], (value: unknown) => unknown> = {
+  number: (value) =>
+    typeof value === 'string' && value.trim() && !Number.isNaN(Number(value))
+      ? Number(value)
+      : value,
+  text: (value) => value,
+  list: (value) =>
+    (Array.isArray(value) ? value : [value]).flatMap((name) => String(name).split(',')),
+  switch: (value) => value,
+};

@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { ANCHORS, anchorNamed } from './anchors.ts';
+import { DATASETS, datasetHash, datasetSource, pooledShape } from './data.ts';
+import type { TrainingSetup } from './engine.ts';
+import { SCHEDULES } from './schedule.ts';
+import {
+  oneOf,
+  positiveNumber,
+  realNumber,
+  settings,
+  trueOrFalse,
+  validate,
+  wholeNumber,
+} from './settings.ts';
+
+const namesOf = (names: Iterable<string>) => [...names] as [string, ...string[]];
+
+const protocolShape = settings({
+  /** The arithmetic of the engine, `Engine.numerics`. */
+  numerics: z.string('the numerics of an engine').min(1, 'the numerics of an engine'),
+  dataset: settings({
+    name: oneOf(namesOf(Object.keys(DATASETS))),
+    /** Of the data set's content. */
+    hash: z.string('the hash of a data set'),
+    /** Side of the squares of pixels that are averaged into one. */
+    pool: wholeNumber(1, 14),
+    /** Validation images that the final score is taken on, from the first. */
+    validation: wholeNumber(1, 1_000_000),
+  }),
+  /** Candidates are scored on each; they are tested in this order. */
+  anchors: z
+    .array(oneOf(namesOf(ANCHORS.keys())), 'a list of anchors')
+    .min(1, 'a list of at least one anchor'),
+  /** Every random number of an evaluation depends on it. */
+  seed: wholeNumber(0, 2 ** 32 - 1),
+  /** Images in a training batch. */
+  batch: wholeNumber(1, 10_000),
+  steps: wholeNumber(1, 1_000_000),
+  /** SGD with Nesterov momentum; the decay is that of convolution and dense weights. */
+  optimiser: settings({
+    learningRate: positiveNumber(100),
+    momentum: realNumber(0, 0.9999),
+    weightDecay: realNumber(0, 1),
+  }),
+  schedule: oneOf(SCHEDULES),
+  augmentation: settings({
+    /** Pixels of padding before an image of the old size is cut out at random. */
+    pad: wholeNumber(0, 16),
+    /** Mirrors every second image. */
+    flip: trueOrFalse(),
+  }),
+  /** Of `whc/g`; a layer uses the largest divisor of its channels that is ≤ this. */
+  groups: wholeNumber(1, 1024),
+  /** Of the moving statistics that replace batch moments at inference. */
+  movingDecay: realNumber(0, 0.9999),
+  /** Candidates below an anchor's accuracy after the first steps are rejected. */
+  quality: settings({
+    /** 0 switches the test off. */
+    steps: wholeNumber(0, 1_000_000),
+    /** Validation images that the test looks at, from the first. */
+    images: wholeNumber(1, 1_000_000),
+    /** By anchor. */
+    minAccuracy: z.record(
+      z.string(),
+      realNumber(0, 1),
+      'an object with a number from 0 to 1 for each anchor',
+    ),
+  }),
+  /** Safety net: seconds after which the evaluation of a candidate is given up. */
+  timeout: positiveNumber(1_000_000),
+});
+
+/** Everything that changes a score. Plain JSON; scores are comparable only inside one protocol. */
+export type Protocol = z.output<typeof protocolShape>;
+
+export const protocolSchema = protocolShape.superRefine((protocol, context) => {
+  for (const [path, message] of contradictions(protocol))
+    context.addIssue({ code: 'custom', path: [...path], message });
+});
+
+/** Settings that are right alone and wrong together: the path of one and what would be right. */
+function* contradictions(protocol: Protocol): Generator<readonly [readonly string[], string]> {
+  const { dataset, anchors, quality, steps } = protocol;
+  const source = datasetSource(dataset.name);
+  const { height, width } = source.image;
+  if (height % dataset.pool || width % dataset.pool)
+    yield [['dataset', 'pool'], `a divisor of the images' sides, ${height} and ${width}`];
+  if (dataset.hash !== datasetHash(source))
+    yield [['dataset', 'hash'], `${datasetHash(source)}, the hash of ${dataset.name}`];
+  if (dataset.validation > source.validation)
+    yield [['dataset', 'validation'], `at most ${source.validation}, all there are`];
+  if (new Set(anchors).size < anchors.length) yield [['anchors'], 'a list without repetitions'];
+  if (quality.steps > steps) yield [['quality', 'steps'], `at most the protocol's steps, ${steps}`];
+  if (quality.images > dataset.validation)
+    yield [['quality', 'images'], `at most dataset.validation, ${dataset.validation}`];
+  if (!sameNames(Object.keys(quality.minAccuracy), anchors))
+    yield [['quality', 'minAccuracy'], `an object with the keys ${anchors.join(', ')}`];
+}
+
+const sameNames = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every((name) => b.includes(name));
+
+/** A protocol from untrusted JSON, or a UserError that names the setting. */
+export const parseProtocol = (json: unknown): Protocol =>
+  validate(protocolSchema, json, 'The protocol');
+
+/** The networks of a protocol, in the order of its anchors. */
+export function protocolNetworks({ anchors, dataset }: Protocol) {
+  const source = datasetSource(dataset.name);
+  const image = pooledShape(source.image, dataset.pool);
+  return anchors.map((name) => anchorNamed(name).network(image, source.classes));
+}
+
+export const trainingSetup = (protocol: Protocol): TrainingSetup => ({
+  batch: protocol.batch,
+  groups: protocol.groups,
+  movingDecay: protocol.movingDecay,
+  momentum: protocol.optimiser.momentum,
+  weightDecay: protocol.optimiser.weightDecay,
+});
+
+/** Changes whenever the code gives another meaning to the same settings: initial weights, batches, split, order of work. */
+const MEANING = 1;
+
+/** Names a protocol by its content, and by the operations of its networks. */
+export function protocolKey(protocol: Protocol): string {
+  const networks = protocolNetworks(protocol);
+  const content = canonicalJson({ meaning: MEANING, protocol, networks });
+  return createHash('sha256').update(content).digest('hex').slice(0, 16);
+}
+
+/** JSON with sorted keys. Validated settings hold no number that JSON would drop. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+/**
+ * The seed of one evaluation: candidates that compute the same function get the same, and `repeat`
+ * counts the evaluations of that function.
+ */
+export const evaluationSeed = (protocol: Protocol, functionalKey: string, repeat: number): string =>
+  `${protocol.seed}/${functionalKey}/${repeat}`;
