@@ -1,0 +1,179 @@
+import { type ImageShape, type Network, type NetworkOp, tensorShapes } from '../network.ts';
+import type { Arena, BufferRequest, Lifetime } from './arena.ts';
+import { type Tensor, tensorFloats } from './encode.ts';
+
+/** Where the tensors of a network and their gradients stand. */
+export interface Buffers {
+  /** By tensor number; a tensor that is never materialised has the place of the sum that swallowed it. */
+  readonly values: readonly Tensor[];
+  readonly gradients: readonly Tensor[];
+  /** Convolutions that write the sum of an `add` themselves: the sum's tensor and its other term. */
+  readonly sumInto: ReadonlyMap<number, { readonly tensor: number; readonly other: number }>;
+  /** `add` operations that such a convolution has done. */
+  readonly fusedAdds: ReadonlySet<number>;
+  /** Whether operation `op`, in backward order, adds to the gradient of its input `tensor` (or is the first to write it). */
+  readonly accumulates: (op: number, tensor: number) => boolean;
+}
+
+const inputsOf = (op: NetworkOp): readonly number[] => (op.op === 'add' ? op.inputs : [op.input]);
+
+/** Plans all activations and gradients of a training step on `batch` images into `arena`. */
+export function planBuffers(
+  network: Network,
+  batch: number,
+  images: number,
+  arena: Arena,
+): Buffers {
+  const readers = readersOf(network);
+  const sumInto = fuseSums(network, readers);
+  const fusedAdds = new Set([...sumInto.values()].map(({ tensor }) => tensor - 1));
+  const group = gradientGroups(network, readers);
+  const shapes = tensorShapes(network);
+  const valueHalo = shapes.map((_, t) =>
+    Math.max(0, ...readers[t]!.map((i) => padding(network, i))),
+  );
+  const gradientHalo = shapes.map((_, t) => (t === 0 ? 0 : padding(network, t - 1)));
+  const groupHalo = group.map((g) =>
+    Math.max(...group.flatMap((other, t) => (other === g ? [gradientHalo[t]!] : []))),
+  );
+  const requests: BufferRequest[] = [];
+  const request = (shape: ImageShape, halo: number, life: Lifetime) => {
+    const floats = tensorFloats({ ...shape, halo }, batch);
+    const { height, width, channels } = shape;
+    const layout = halo === 0 ? 'compact' : `${height}×${width}×${channels} halo ${halo}`;
+    return requests.push({ floats, layout, ...life }) - 1;
+  };
+  const swallowed = new Map([...sumInto].map(([conv, { tensor }]) => [conv + 1, tensor]));
+  const lives = lifetimes(network, readers, group, sumInto);
+  const valueAt = shapes.map((shape, t) =>
+    (t === 0 && valueHalo[0] === 0) || swallowed.has(t)
+      ? -1
+      : request(shape, valueHalo[t]!, lives.value(t)),
+  );
+  const gradientAt = shapes.map((shape, t) =>
+    t === 0 || group[t] !== t ? -1 : request(shape, groupHalo[t]!, lives.gradient(t)),
+  );
+  const offsets = arena.place(requests);
+  const value = (t: number): Tensor => ({
+    ...shapes[t]!,
+    halo: valueHalo[t]!,
+    offset: valueAt[t]! < 0 ? images : offsets[valueAt[t]!]!,
+  });
+  return {
+    values: shapes.map((_, t) => value(swallowed.get(t) ?? t)),
+    gradients: shapes.map((shape, t) => ({
+      ...shape,
+      halo: groupHalo[t]!,
+      offset: t === 0 ? -1 : offsets[gradientAt[group[t]!]!]!,
+    })),
+    sumInto,
+    fusedAdds,
+    accumulates: accumulation(network, readers, group),
+  };
+}
+
+/** For each tensor, the operations that read it, in order. */
+function readersOf(network: Network): number[][] {
+  const readers: number[][] = Array.from({ length: network.ops.length + 1 }, () => []);
+  for (const [i, op] of network.ops.entries()) for (const t of inputsOf(op)) readers[t]!.push(i);
+  return readers;
+}
+
+/** The halo that operation `i` wants around its input, and its gradient around its output. */
+function padding(network: Network, i: number): number {
+  const op = network.ops[i]!;
+  return op.op === 'conv' ? (op.kernel - 1) / 2 : 0;
+}
+
+/** A sum is written by the convolution that makes its later term, if nothing else reads that term. */
+function fuseSums(network: Network, readers: readonly (readonly number[])[]) {
+  const sums = new Map<number, { tensor: number; other: number }>();
+  for (const [i, op] of network.ops.entries()) {
+    if (op.op !== 'add') continue;
+    const [other, term] = [...op.inputs].sort((a, b) => a - b) as [number, number];
+    const conv = term - 1;
+    if (term !== other && network.ops[conv]?.op === 'conv' && readers[term]!.length === 1)
+      sums.set(conv, { tensor: i + 1, other });
+  }
+  return sums;
+}
+
+/**
+ * The gradient of a sum is the gradient of its terms, so they share one buffer where nothing goes wrong:
+ * a term whose other readers add to it must not spoil what the sum's other term has yet to read.
+ * Returns for each tensor the one whose buffer it uses.
+ */
+function gradientGroups(network: Network, readers: readonly (readonly number[])[]): number[] {
+  const group = Array.from({ length: network.ops.length + 1 }, (_, t) => t);
+  for (let i = network.ops.length - 1; i >= 0; i--) {
+    const op = network.ops[i]!;
+    if (op.op !== 'add' || op.inputs[0] === op.inputs[1]) continue;
+    const sum = i + 1;
+    const lastReader = (t: number) => Math.max(-1, ...readers[t]!.filter((r) => r !== i));
+    const [a, b] = op.inputs;
+    // In backward order, a tensor's gradient is complete when its producer (operation t − 1) runs.
+    const share = (t: number, sibling: number) =>
+      t !== 0 && firstContribution(readers, t, i) && lastReader(t) < sibling - 1;
+    if (share(a, b)) group[a] = group[sum]!;
+    if (share(b, a)) group[b] = group[sum]!;
+  }
+  return group;
+}
+
+/** True where operation `i` is the first in backward order to contribute to tensor `t`. */
+const firstContribution = (
+  readers: readonly (readonly number[])[],
+  t: number,
+  i: number,
+): boolean => Math.max(...readers[t]!) === i;
+
+function accumulation(
+  network: Network,
+  readers: readonly (readonly number[])[],
+  group: readonly number[],
+): (op: number, tensor: number) => boolean {
+  return (op, tensor) => {
+    const node = network.ops[op]!;
+    // Both terms of x + x: the second copy adds. `add` asks once per input, and shares no buffer then.
+    if (node.op === 'add' && node.inputs[0] === node.inputs[1])
+      throw new Error('internal: a tensor added to itself');
+    return (
+      !firstContribution(readers, tensor, op) ||
+      (node.op === 'add' && group[tensor] === group[op + 1])
+    );
+  };
+}
+
+/** Time runs through the forward operations and back. */
+function lifetimes(
+  network: Network,
+  readers: readonly (readonly number[])[],
+  group: readonly number[],
+  sumInto: Buffers['sumInto'],
+) {
+  const end = 2 * network.ops.length + 1;
+  const back = (i: number) => end - i;
+  const read = (t: number) => readers[t]!;
+  return {
+    /** A value lives until its last reader has its gradients (a sum or a pool needs no value for them). */
+    value(t: number): Lifetime {
+      const needsValue = read(t).filter((i) => !['add', 'pool'].includes(network.ops[i]!.op));
+      const logits = read(t).length === 0;
+      const to = Math.max(
+        ...read(t),
+        ...needsValue.map(back),
+        logits ? back(network.ops.length) : t,
+      );
+      const conv = [...sumInto].find(([, { tensor }]) => tensor === t);
+      return { from: conv ? conv[0] : t - 1, to };
+    },
+    gradient(t: number): Lifetime {
+      const members = group.flatMap((g, member) => (g === t ? [member] : []));
+      const lastReader = Math.max(...members.map((m) => Math.max(m - 1, ...read(m))));
+      return {
+        from: read(t).length === 0 ? back(network.ops.length) : back(lastReader),
+        to: back(Math.min(...members) - 1),
+      };
+    },
+  };
+}

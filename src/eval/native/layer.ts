@@ -1,0 +1,290 @@
+import {
+  forwardGraph,
+  inferenceLayer,
+  movingMoments,
+  type TrainingOutput,
+  trainingGraph,
+} from '../../graph/adjoint.ts';
+import { hasBatch, type LayerShape } from '../../graph/extent.ts';
+import type { LayerGraph } from '../../graph/graph.ts';
+import { moments } from '../../graph/ops.ts';
+import type { Arena } from './arena.ts';
+import { instruction, type Operand, record, type Tensor } from './encode.ts';
+import { RECORD_WORDS } from './isa.ts';
+import { argsOf, isSpatial, lower, type MachineGraph } from './lower.ts';
+import { type Phase, schedule } from './schedule.ts';
+import { type Binding, emitPhase, type Target } from './sweep.ts';
+
+export type LayerParameter = 'v0' | 'v1' | 'gamma' | 'beta';
+
+const GRADIENT = { v0: 'dv0', v1: 'dv1', gamma: 'dgamma', beta: 'dbeta' } as const;
+
+/** A candidate layer compiled for one shape of feature map; it may fill several slots of a network. */
+export interface CompiledLayer {
+  readonly shape: LayerShape;
+  /** Least multiple of channels and lanes: the floats of a slot. */
+  readonly period: number;
+  readonly training: MachineGraph<TrainingOutput>;
+  readonly forward: readonly Phase[];
+  readonly backward: readonly Phase[];
+  readonly inference: MachineGraph<'y'>;
+  readonly inferencePhases: readonly Phase[];
+  /** Nodes of the training graph whose slots outlive the forward program. */
+  readonly kept: readonly number[];
+  /** The raw batch statistics behind the moving statistics, and where those start. */
+  readonly statistics: readonly { readonly node: number; readonly initial: number }[];
+}
+
+/** Compiles forward, backward and inference; `trained` says which parameters want gradients. */
+export function compileLayer(
+  layer: LayerGraph,
+  shape: LayerShape,
+  lanes: number,
+  trained: readonly LayerParameter[],
+): CompiledLayer {
+  const training = lower(trainingGraph(layer), shape);
+  const inference = lower(forwardGraph(inferenceLayer(layer)), shape);
+  const moving = movingMoments(layer);
+  const statistics = moving.map((moment, i) => ({
+    node: training.batchStatistics[i]!,
+    initial: moments[moment.op].initialStatistic,
+  }));
+  const leaves = new Set(leafNodes(training));
+  const { outputs } = training;
+  const store = { y: outputs.y };
+  const raw = statistics.map((s) => s.node);
+  const first = new Set(slotNodes(schedule(training, store, raw, leaves)));
+  // Running sums are gone when the backward program starts, so whatever it reads off them is taken now.
+  const ends = training.nodes.flatMap((node, id) =>
+    node.kind === 'moment' && first.has(node.args[0]) ? [id] : [],
+  );
+  const forward = schedule(training, store, [...raw, ...ends], leaves);
+  const computed = slotNodes(forward).filter((id) => training.nodes[id]!.kind !== 'reduce');
+  const gradients = trained.map((name) => outputs[GRADIENT[name]]);
+  const backward = schedule(
+    training,
+    { dx: outputs.dx },
+    gradients,
+    new Set([...leaves, ...computed]),
+  );
+  const readLater = new Set([...inputsOf(training, backward), ...gradients, ...raw]);
+  return {
+    shape,
+    period: leastCommonMultiple(shape.channels, lanes),
+    training,
+    forward,
+    backward,
+    inference,
+    inferencePhases: schedule(
+      inference,
+      { y: inference.outputs.y },
+      [],
+      new Set(leafNodes(inference)),
+    ),
+    kept: computed.filter((id) => readLater.has(id)),
+    statistics,
+  };
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y > 0) [x, y] = [y, x % y];
+  return (a / x) * b;
+}
+
+/** Nodes without space that are there before any program runs: parameters, constants, moving statistics. */
+const leafNodes = (graph: MachineGraph<string>): number[] =>
+  graph.nodes.flatMap((node, id) => (argsOf(node).length === 0 && !isSpatial(node) ? [id] : []));
+
+/** Every node whose value a schedule puts into a slot. */
+const slotNodes = (phases: readonly Phase[]): number[] =>
+  phases.flatMap(({ small, passes }) => [
+    ...small,
+    ...passes.flatMap((pass) => [...pass.prelude, ...pass.reductions, ...pass.epilogue]),
+  ]);
+
+/** Every node that the computation of a schedule reads, through recomputed spatial nodes too. */
+function inputsOf(graph: MachineGraph<TrainingOutput>, phases: readonly Phase[]): Set<number> {
+  const read = new Set<number>();
+  const visit = (id: number) => {
+    if (read.has(id)) return;
+    read.add(id);
+    if (isSpatial(graph.nodes[id]!)) for (const a of argsOf(graph.nodes[id]!)) visit(a);
+  };
+  for (const id of slotNodes(phases)) for (const a of argsOf(graph.nodes[id]!)) visit(a);
+  visit(graph.outputs.dx);
+  return read;
+}
+
+/** The addresses that one slot of the network gives to a compiled layer. */
+export interface LayerPlace {
+  readonly x: Tensor;
+  readonly y: Tensor;
+  /** Gradients of y and x; x may want none. */
+  readonly dy: Tensor;
+  readonly dx: Target | undefined;
+  /** Offsets of the parameters and of their gradients. */
+  readonly parameters: Readonly<
+    Partial<Record<LayerParameter, { value: number; gradient: number }>>
+  >;
+}
+
+/** What all layers of a network share: scratch for slots that live inside one program, and for tile registers. */
+export interface Scratch {
+  readonly slots: number;
+  readonly registers: { readonly offset: number; floats: number };
+  /** Slot of a constant. */
+  readonly constant: (value: number, period: number) => number;
+}
+
+/** Floats of scratch slots that any program of the layer may need. */
+export function scratchFloats({ training, inference, shape, period }: CompiledLayer): number {
+  const floats = ({ nodes }: MachineGraph<string>) =>
+    nodes.reduce(
+      (sum, node) => sum + (isSpatial(node) ? 0 : slotFloats(node, shape.batch, period)),
+      0,
+    );
+  return Math.max(floats(training), floats(inference));
+}
+
+const slotFloats = (node: MachineGraph<string>['nodes'][number], batch: number, period: number) =>
+  node.kind === 'reduce' ? 3 * period : hasBatch(node.extent) ? batch * period : period;
+
+/** One slot of the network with its persistent memory; emits its programs. */
+export class PlacedLayer {
+  /** Slots of the moving statistics, and their initial values. */
+  readonly moving: readonly { readonly offset: number; readonly initial: number }[];
+  readonly #layer: CompiledLayer;
+  readonly #place: LayerPlace;
+  readonly #scratch: Scratch;
+  readonly #kept: ReadonlyMap<number, number>;
+  readonly #spread: ReadonlyMap<LayerParameter, number>;
+
+  constructor(layer: CompiledLayer, place: LayerPlace, scratch: Scratch, arena: Arena) {
+    this.#layer = layer;
+    this.#place = place;
+    this.#scratch = scratch;
+    const { period, shape, training } = layer;
+    this.#kept = new Map(
+      layer.kept.map((id) => [
+        id,
+        arena.allocate(slotFloats(training.nodes[id]!, shape.batch, period)),
+      ]),
+    );
+    const names = Object.keys(place.parameters) as LayerParameter[];
+    this.#spread = new Map(names.map((name) => [name, arena.allocate(period)]));
+    this.moving = layer.statistics.map(({ initial }) => ({
+      offset: arena.allocate(period),
+      initial,
+    }));
+  }
+
+  /** y from x, keeping what the backward program reads. */
+  forward(): number[] {
+    const { training, forward } = this.#layer;
+    const y = { node: training.outputs.y, target: { tensor: this.#place.y, accumulate: false } };
+    return [...this.#spreadParameters(), ...this.#emit(training, forward, { y })];
+  }
+
+  /** dx and the parameters' gradients from x and dy. */
+  backward(): number[] {
+    const { training, backward } = this.#layer;
+    const { dx } = this.#place;
+    const phases = dx ? backward : backward.map(withoutStores);
+    const targets = dx ? { dx: { node: training.outputs.dx, target: dx } } : {};
+    const binding = this.#binding(training, targets);
+    return [...phases.flatMap((phase) => emitPhase(phase, binding)), ...this.#gather(binding)];
+  }
+
+  /** y from x with moving statistics. */
+  inference(): number[] {
+    const { inference, inferencePhases } = this.#layer;
+    const y = { node: inference.outputs.y, target: { tensor: this.#place.y, accumulate: false } };
+    return [...this.#spreadParameters(), ...this.#emit(inference, inferencePhases, { y })];
+  }
+
+  /** Moving statistics ← decay·moving statistics + (1 − decay)·batch statistics. */
+  updateStatistics(decay: number): number[] {
+    const { period, shape } = this.#layer;
+    const constant = (value: number) => slotAt(this.#scratch.constant(value, period));
+    const fresh = slotAt(this.#scratch.slots);
+    const records = this.#layer.statistics.flatMap(({ node }, i) => {
+      const moving = slotAt(this.moving[i]!.offset);
+      const raw = slotAt(this.#kept.get(node)!);
+      return [
+        ...record('mul', { dst: fresh, args: [raw, constant(1 - decay)] }),
+        ...record('fma', { dst: moving, args: [moving, constant(decay), fresh] }),
+      ];
+    });
+    return small(shape.channels, period, records);
+  }
+
+  #emit(
+    graph: MachineGraph<string>,
+    phases: readonly Phase[],
+    targets: Binding['targets'],
+  ): number[] {
+    const binding = this.#binding(graph, targets);
+    return phases.flatMap((phase) => emitPhase(phase, binding));
+  }
+
+  #binding(graph: MachineGraph<string>, targets: Binding['targets']): Binding {
+    const { x, dy } = this.#place;
+    const { period } = this.#layer;
+    const { registers } = this.#scratch;
+    return { graph, period, inputs: { x, dy }, targets, registers, slot: this.#slots(graph) };
+  }
+
+  /** Addresses of slots: kept ones have their own, the others are put one after another into scratch. */
+  #slots(graph: MachineGraph<string>): (id: number) => Operand {
+    const { period, shape, training } = this.#layer;
+    const addresses = new Map<number, number>(graph === training ? this.#kept : []);
+    let next = this.#scratch.slots;
+    const address = (id: number): number => {
+      const node = graph.nodes[id]!;
+      if (node.kind === 'constant') return this.#scratch.constant(node.value, period);
+      if (node.kind === 'parameter') return this.#spread.get(node.name)!;
+      if (node.kind === 'moving') return this.moving[node.slot]!.offset;
+      const at = addresses.get(id) ?? next;
+      if (at === next) next += slotFloats(node, shape.batch, period);
+      addresses.set(id, at);
+      return at;
+    };
+    return (id) => {
+      const node = graph.nodes[id]!;
+      const imageSlot = hasBatch(node.extent) && node.kind !== 'reduce';
+      return { kind: imageSlot ? 'imageSlot' : 'slot', at: address(id) };
+    };
+  }
+
+  #spreadParameters(): number[] {
+    const { parameters } = this.#place;
+    const records = [...this.#spread].flatMap(([name, slot]) =>
+      record('spread', { dst: slotAt(slot), args: [slotAt(parameters[name]!.value)] }),
+    );
+    return small(this.#layer.shape.channels, this.#layer.period, records);
+  }
+
+  #gather(binding: Binding): number[] {
+    const { outputs } = this.#layer.training;
+    const records = [...this.#spread.keys()].flatMap((name) =>
+      record('gather', {
+        dst: slotAt(this.#place.parameters[name]!.gradient),
+        args: [binding.slot(outputs[GRADIENT[name]])],
+      }),
+    );
+    return small(this.#layer.shape.channels, this.#layer.period, records);
+  }
+}
+
+const slotAt = (at: number): Operand => ({ kind: 'slot', at });
+
+const withoutStores = (phase: Phase): Phase => ({
+  ...phase,
+  passes: phase.passes.map((pass) => ({ ...pass, stores: [] })),
+});
+
+const small = (channels: number, period: number, records: readonly number[]): number[] =>
+  records.length === 0
+    ? []
+    : instruction('small', channels, period, records.length / RECORD_WORDS, ...records);

@@ -1,0 +1,269 @@
+import { instruction, type Operand, record, type Tensor, tensorWords } from './encode.ts';
+import { RECORD_WORDS } from './isa.ts';
+import { argsOf, isSpatial, type MachineGraph, type MachineNode, type Scope } from './lower.ts';
+import type { Pass, Phase } from './schedule.ts';
+
+/** What a stored value becomes: a tensor, overwritten or added to. */
+export interface Target {
+  readonly tensor: Tensor;
+  readonly accumulate: boolean;
+}
+
+/** Everything that ties a schedule to addresses. */
+export interface Binding {
+  readonly graph: MachineGraph<string>;
+  /** Least multiple of channels and lanes. */
+  readonly period: number;
+  readonly inputs: Readonly<Partial<Record<'x' | 'dy', Tensor>>>;
+  readonly targets: Readonly<Record<string, { readonly node: number; readonly target: Target }>>;
+  /** Where the value of a node without space stands, or the running sums of a reduction. */
+  readonly slot: (id: number) => Operand;
+  /** Scratch for tile registers; grows to what the largest sweep needs. */
+  readonly registers: { readonly offset: number; floats: number };
+}
+
+/** Floats per tile that keep the live registers of a chain within the first-level cache. */
+const TILE_FLOATS = 1024;
+const STATISTIC_CODE = { mean: 0, meanSquare: 1, variance: 2 } as const;
+const SCOPE_CODE: Record<Scope, number> = { image: 0, batch: 1 };
+
+/** The program of one phase. */
+export function emitPhase(phase: Phase, binding: Binding): number[] {
+  const shape = shapeOf(binding);
+  const small = phase.small.flatMap((id) => slotRecord(id, binding));
+  const words: number[] = [];
+  if (small.length > 0)
+    words.push(
+      ...instruction(
+        'small',
+        shape.channels,
+        binding.period,
+        small.length / RECORD_WORDS,
+        ...small,
+      ),
+    );
+  const used = phase.passes.filter((pass) => !isEmpty(pass));
+  if (used.length > 0) words.push(...emitSweep(used, binding));
+  return words;
+}
+
+const isEmpty = (pass: Pass): boolean =>
+  [pass.prelude, pass.reductions, pass.stores, pass.epilogue].every((list) => list.length === 0);
+
+function shapeOf(binding: Binding): Tensor {
+  const tensor = binding.inputs.x ?? binding.inputs.dy;
+  if (!tensor) throw new Error('internal: a layer without an input tensor');
+  return tensor;
+}
+
+function emitSweep(passes: readonly Pass[], binding: Binding): number[] {
+  const { height, width, channels } = shapeOf(binding);
+  const tilePixels = pixelsPerTile(height * width, channels, binding.period);
+  const floats = Math.ceil((tilePixels * channels) / binding.period) * binding.period;
+  const tensors = new TensorTable();
+  const emitted = passes.map((pass) => {
+    const tile = new TileEmitter(pass, binding, tensors);
+    const prelude = pass.prelude.flatMap((id) => slotRecord(id, binding));
+    const epilogue = pass.epilogue.flatMap((id) => slotRecord(id, binding));
+    return { prelude, tile: tile.words, epilogue, registers: tile.registers };
+  });
+  const registers = Math.max(...emitted.map((pass) => pass.registers));
+  binding.registers.floats = Math.max(binding.registers.floats, registers * floats);
+  const count = (words: readonly number[]) => words.length / RECORD_WORDS;
+  return instruction(
+    'sweep',
+    ...[height, width, channels, binding.period],
+    ...[tilePixels, registers, floats, binding.registers.offset],
+    ...[tensors.list.length, ...tensors.list.flatMap(tensorWords), emitted.length],
+    ...emitted.flatMap(({ prelude, tile, epilogue }) => [
+      ...[count(prelude), count(tile), count(epilogue)],
+      ...[...prelude, ...tile, ...epilogue],
+    ]),
+  );
+}
+
+/** Tiles of equal size, in whole periods, of about `TILE_FLOATS`. */
+function pixelsPerTile(pixels: number, channels: number, period: number): number {
+  const unit = period / channels;
+  const tiles = Math.ceil((pixels * channels) / Math.max(TILE_FLOATS, period));
+  return Math.ceil(Math.ceil(pixels / tiles) / unit) * unit;
+}
+
+/** The record that computes a node without space from slots. */
+function slotRecord(id: number, binding: Binding): number[] {
+  const node = binding.graph.nodes[id]!;
+  const dst = binding.slot(id);
+  const args = argsOf(node).map(binding.slot);
+  switch (node.kind) {
+    case 'map':
+      return record(node.code, { dst, args });
+    case 'reduce':
+      return record(node.code, { dst, args, parameters: [SCOPE_CODE[node.scope]] });
+    case 'moment':
+      return record('moment', {
+        dst,
+        args,
+        parameters: [STATISTIC_CODE[node.statistic], node.combined, node.count],
+        flag: SCOPE_CODE[node.scope],
+      });
+    case 'fold':
+      return record('fold', { dst, args, parameters: [0, node.combined] });
+    default:
+      return [];
+  }
+}
+
+/** The tensors of a sweep, each once. */
+class TensorTable {
+  readonly list: Tensor[] = [];
+
+  operand(tensor: Tensor): Operand {
+    let at = this.list.findIndex((t) => t.offset === tensor.offset);
+    if (at < 0) at = this.list.push(tensor) - 1;
+    return { kind: 'tensor', at };
+  }
+}
+
+/** Writes the tile records of one pass: every spatial node that its goals need, in registers. */
+class TileEmitter {
+  readonly words: number[] = [];
+  registers = 0;
+  readonly #binding: Binding;
+  readonly #tensors: TensorTable;
+  readonly #uses = new Map<number, number>();
+  readonly #values = new Map<number, Operand>();
+  readonly #free: number[] = [];
+
+  constructor(pass: Pass, binding: Binding, tensors: TensorTable) {
+    this.#binding = binding;
+    this.#tensors = tensors;
+    const stores = pass.stores.map((name) => binding.targets[name]!);
+    for (const id of pass.reductions) this.#use(argsOf(this.#node(id))[0]!);
+    for (const { node } of stores) this.#use(node);
+    for (const id of pass.reductions) this.#reduce(id);
+    for (const { node, target } of stores) this.#store(node, target);
+  }
+
+  #node = (id: number): MachineNode => this.#binding.graph.nodes[id]!;
+
+  #use(id: number): void {
+    const uses = this.#uses.get(id) ?? 0;
+    this.#uses.set(id, uses + 1);
+    if (uses === 0 && isSpatial(this.#node(id)))
+      for (const a of argsOf(this.#node(id))) this.#use(a);
+  }
+
+  /** The map behind a node that only its one reader needs, and that nothing has computed yet: it can be fused. */
+  #fusible(id: number, code: string): readonly number[] | undefined {
+    const node = this.#node(id);
+    const once = this.#uses.get(id) === 1 && !this.#values.has(id) && isSpatial(node);
+    return once && node.kind === 'map' && node.code === code ? node.args : undefined;
+  }
+
+  #reduce(id: number): void {
+    const node = this.#node(id);
+    if (node.kind !== 'reduce') throw new Error('internal: not a reduction');
+    const [a] = node.args;
+    const fields = { dst: this.#binding.slot(id), parameters: [SCOPE_CODE[node.scope]] };
+    const squared = this.#fusible(a, 'square');
+    const factors = this.#fusible(a, 'mul') ?? (squared && [squared[0]!, squared[0]!]);
+    if (node.code === 'sum' && factors) {
+      const args = factors.map((f) => this.#value(f));
+      this.words.push(...record('dot', { ...fields, args }));
+      for (const f of new Set(factors)) this.#release(f);
+    } else {
+      this.words.push(...record(node.code, { ...fields, args: [this.#value(a)] }));
+      this.#release(a);
+    }
+  }
+
+  #store(id: number, { tensor, accumulate }: Target): void {
+    const dst = this.#tensors.operand(tensor);
+    if (!accumulate) {
+      const known = this.#values.get(id);
+      if (
+        known ||
+        !isSpatial(this.#node(id)) ||
+        this.#uses.get(id)! > 1 ||
+        this.#node(id).kind !== 'map'
+      ) {
+        this.words.push(...record('copy', { dst, args: [known ?? this.#value(id)] }));
+        this.#release(id);
+      } else this.#compute(id, dst);
+      return;
+    }
+    const before = this.#load(dst, tensor);
+    const factors = this.#fusible(id, 'mul');
+    const args = (factors ?? [id]).map((f) => this.#value(f));
+    this.words.push(...record(factors ? 'fma' : 'add', { dst, args: [...args, before] }));
+    for (const f of factors ?? [id]) this.#release(f);
+    this.#recycle(before);
+  }
+
+  /** A tensor as an argument: itself where it has no halo, else a copy in a register. */
+  #load(operand: Operand, tensor: Tensor): Operand {
+    if (tensor.halo === 0) return operand;
+    const dst = this.#register();
+    this.words.push(...record('copy', { dst, args: [operand] }));
+    return dst;
+  }
+
+  #value(id: number): Operand {
+    const node = this.#node(id);
+    if (!isSpatial(node)) return this.#binding.slot(id);
+    const known = this.#values.get(id);
+    if (known) return known;
+    if (node.kind === 'tensor') {
+      const tensor = this.#binding.inputs[node.name]!;
+      const operand = this.#load(this.#tensors.operand(tensor), tensor);
+      this.#values.set(id, operand);
+      return operand;
+    }
+    return this.#compute(id);
+  }
+
+  /** Computes a map, into a register unless told where. */
+  #compute(id: number, target?: Operand): Operand {
+    const node = this.#node(id);
+    if (node.kind !== 'map') throw new Error(`internal: ${node.kind} is not computed in tiles`);
+    const { code, args: ids } = this.#fused(node.code, node.args);
+    const args = ids.map((a) => this.#value(a));
+    for (const a of new Set(ids)) this.#release(a, ids.filter((b) => b === a).length);
+    const dst = target ?? this.#register();
+    this.words.push(...record(code, { dst, args }));
+    if (!target) this.#values.set(id, dst);
+    return dst;
+  }
+
+  /** a·b + c and c − a·b in one record. */
+  #fused(code: Extract<MachineNode, { kind: 'map' }>['code'], args: readonly number[]) {
+    const [a, b] = args as [number, number];
+    if (code === 'add') {
+      const left = this.#fusible(a, 'mul');
+      if (left) return { code: 'fma', args: [...left, b] } as const;
+      const right = this.#fusible(b, 'mul');
+      if (right) return { code: 'fma', args: [...right, a] } as const;
+    }
+    const factors = code === 'sub' ? this.#fusible(b, 'mul') : undefined;
+    return factors ? ({ code: 'fnma', args: [...factors, a] } as const) : { code, args };
+  }
+
+  #release(id: number, times = 1): void {
+    const left = (this.#uses.get(id) ?? 0) - times;
+    this.#uses.set(id, left);
+    const value = this.#values.get(id);
+    if (left <= 0 && value) {
+      this.#values.delete(id);
+      this.#recycle(value);
+    }
+  }
+
+  #recycle({ kind, at }: Operand): void {
+    if (kind === 'register') this.#free.push(at);
+  }
+
+  #register(): Operand {
+    const at = this.#free.pop() ?? this.registers++;
+    return { kind: 'register', at };
+  }
+}

@@ -1,0 +1,121 @@
+import { expect } from 'vitest';
+import { fillNormal, type RandomGenerator, randomStream } from '../../../src/eval/random.ts';
+import { movingMoments } from '../../../src/graph/adjoint.ts';
+import type { LayerShape } from '../../../src/graph/extent.ts';
+import type { LayerGraph } from '../../../src/graph/graph.ts';
+import { inferLayer, trainLayer } from '../../../src/graph/interpreter.ts';
+import { moments } from '../../../src/graph/ops.ts';
+import { formatLayer } from '../../../src/graph/text.ts';
+import { type LayerArrays, type LayerResult, type Run, runLayer } from './layer-harness.ts';
+
+/** Something that runs programs: a factory of memory and a way to run on it. */
+export interface Backend {
+  readonly lanes: number;
+  readonly machine: (floats: number) => { arena: Float32Array | Float64Array; run: Run };
+}
+
+export interface Tolerances {
+  /** Greatest error, as a share of the largest entry. */
+  readonly output: number;
+  readonly gradient: number;
+}
+
+/** Channels below, at and above the lane counts and not multiples of them; batch 1; 1×1 images; one group, and groups of one. */
+export const SHAPES: readonly LayerShape[] = [
+  { batch: 3, height: 4, width: 4, channels: 8, groups: 2 },
+  { batch: 2, height: 5, width: 3, channels: 6, groups: 3 },
+  { batch: 1, height: 7, width: 7, channels: 5, groups: 1 },
+  { batch: 4, height: 1, width: 1, channels: 16, groups: 4 },
+  { batch: 2, height: 9, width: 13, channels: 12, groups: 12 },
+  { batch: 2, height: 6, width: 6, channels: 40, groups: 8 },
+];
+
+const PARAMETERS = { v0: 0, v1: 1, gamma: 1, beta: 0 } as const;
+
+/** Inputs of unit scale, some of them exactly zero or equal to others. */
+export function randomArrays(shape: LayerShape, rng: RandomGenerator): LayerArrays {
+  const normal = (length: number, mean: number, deviation: number) => {
+    const values = new Float32Array(length);
+    fillNormal(values, deviation, rng);
+    return Float64Array.from(values, (value) => Math.fround(value + mean));
+  };
+  const size = shape.batch * shape.height * shape.width * shape.channels;
+  const x = normal(size, 0.3, 1);
+  for (let i = 0; i < size; i += 11) x[i] = 0;
+  const parameters = Object.fromEntries(
+    Object.entries(PARAMETERS).map(([name, mean]) => [name, normal(shape.channels, mean, 0.3)]),
+  ) as Record<keyof typeof PARAMETERS, Float64Array>;
+  return { x, dy: normal(size, 0, 1), ...parameters };
+}
+
+/**
+ * Runs `layer` on `backend` and in the interpreter, forward, backward and at inference, and expects the same.
+ * Where fp64 itself moves under a last-bit change of x (a fp32 one), the tolerance widens by that movement.
+ */
+export function compareWithInterpreter(
+  layer: LayerGraph,
+  backend: Backend,
+  tolerances: Tolerances,
+  seed = 1,
+): void {
+  const shape = SHAPES[seed % SHAPES.length]!;
+  const rng = randomStream('compare', seed);
+  const arrays = randomArrays(shape, rng);
+  const want = interpret(layer, shape, arrays);
+  const nudged = interpret(layer, shape, { ...arrays, x: arrays.x.map(nudge) });
+  const halo = () => (rng.next() >>> 0) % 2;
+  const before = randomArrays(shape, rng).x;
+  const got = runLayer(layer, shape, arrays, backend.lanes, backend.machine, {
+    halos: [halo(), halo(), halo(), halo()],
+    before,
+  });
+  const dx = got.dx.map((value, i) => value - before[i]!);
+  for (const name of ['y', 'inferred', 'dx', 'dv0', 'dv1', 'dgamma', 'dbeta'] as const) {
+    const tolerance = name === 'y' || name === 'inferred' ? tolerances.output : tolerances.gradient;
+    const floor = name === 'dx' ? 1 : 0;
+    const values = name === 'dx' ? dx : got[name];
+    expectClose(
+      values,
+      want[name],
+      nudged[name],
+      tolerance,
+      floor,
+      `${name} of ${formatLayer(layer)}`,
+    );
+  }
+}
+
+const nudge = (value: number, i: number): number => value * (1 + (i % 2 ? 1 : -1) * 2 ** -24);
+
+/** Beyond this, fp32 overflows on the way. */
+const LARGEST = 1e12;
+
+function interpret(
+  layer: LayerGraph,
+  shape: LayerShape,
+  arrays: LayerArrays,
+): Omit<LayerResult, 'moving'> {
+  const { statistics, ...trained } = trainLayer(layer, shape, arrays);
+  const initial = movingMoments(layer).map(({ op }) => moments[op].initialStatistic);
+  const moved = statistics.map((batch, slot) => batch.map((s) => 0.9 * initial[slot]! + 0.1 * s));
+  return { ...trained, inferred: inferLayer(layer, shape, { ...arrays, statistics: moved }).y };
+}
+
+function expectClose(
+  got: Float64Array,
+  want: Float64Array,
+  nudged: Float64Array,
+  tolerance: number,
+  floor: number,
+  what: string,
+): void {
+  const largest = Math.max(floor, ...want.map(Math.abs));
+  if (!(largest < LARGEST)) return;
+  const movement = Math.max(...want.map((value, i) => Math.abs(value - nudged[i]!)));
+  const allowed = tolerance * largest + 100 * movement + 1e-6;
+  for (const [i, value] of want.entries())
+    if (!(Math.abs(got[i]! - value) <= allowed))
+      expect.fail(
+        `${what}: entry ${i} is ${got[i]}, not ${value} (largest ${largest}, allowed ${allowed})`,
+      );
+}
