@@ -63,12 +63,105 @@ function programs(formula: string) {
 describe('generated programs', () => {
   it('EvoNorm-S0 sweeps once each way, with two passes over each image', () => {
     const { forward, backward } = programs('x * sigmoid(v1*x) / std[whc/g](x)');
-    expect(forward).toMatchInlineSnapshot();
-    expect(backward).toMatchInlineSnapshot();
+    expect(forward).toMatchInlineSnapshot(`
+      "small
+        s0 = spread s1
+        s2 = spread s3
+        s4 = spread s5
+      sweep
+        pass 0 tile
+          s6 = stats t0
+        pass 0 end
+          n7 = moment s6
+          n8 = moment s6
+        pass 1 image
+          n9 = rootEps n7
+          n10 = reciprocal n9
+          n11 = mul n10 s2
+        pass 1 tile
+          r0 = mul t0 s0
+          r0 = sigmoid r0
+          r0 = mul t0 r0
+          t1 = fma r0 n11 s4"
+    `);
+    expect(backward).toMatchInlineSnapshot(`
+      "sweep
+        pass 0 image
+          n0 = mul n1 n2
+          n3 = mul s4 n2
+        pass 0 tile
+          s5 = sum t0
+          r0 = mul t1 s4
+          r0 = sigmoid r0
+          r1 = mul t1 r0
+          s6 = dot r1 t0
+          r1 = mul t1 t0
+          r1 = mul r0 r1
+          r0 = sub s7 r0
+          r0 = mul r1 r0
+          s8 = dot t1 r0
+        pass 0 end
+          n9 = fold s6
+          n10 = fold s8
+        pass 1 image
+          n11 = mul n1 n9
+          s12 = sum n11
+          n13 = mul n9 n0
+          s14 = sum n13
+          n15 = fold s14
+          n16 = mul n15 s17
+          n18 = mul n1 n16
+          n19 = mul n2 n10
+          s20 = sum n19
+        pass 1 tile
+          r0 = mul t1 s4
+          r0 = sigmoid r0
+          r1 = mul t1 t0
+          r1 = mul r0 r1
+          r2 = sub s7 r0
+          r2 = mul r1 r2
+          r1 = sub t1 n21
+          r0 = mul r0 t0
+          r0 = mul n2 r0
+          r0 = fnma n18 r1 r0
+          t2 = fma r2 n3 r0
+      small
+        s22 = fold s5
+        s23 = fold s12
+        s24 = fold s20
+      small
+        s25 = gather s24
+        s26 = gather s23
+        s27 = gather s22"
+    `);
   });
 
   it('a moment over the batch costs a second sweep', () => {
     const { forward } = programs('x / max(std[bwh](x), v1*x + std[wh](x))');
-    expect(forward).toMatchInlineSnapshot();
+    expect(forward).toMatchInlineSnapshot(`
+      "small
+        s0 = spread s1
+        s2 = spread s3
+        s4 = spread s5
+      sweep
+        pass 0 tile
+          s6 = stats t0
+          s7 = stats t0
+        pass 0 end
+          n8 = moment s7
+          n9 = moment s7
+        pass 1 image
+          n10 = rootEps n8
+      small
+        s11 = moment s6
+        s12 = rootEps s11
+        s13 = moment s6
+      sweep
+        pass 0 tile
+          r0 = fma t1 s0 n10
+          r0 = max s12 r0
+          r0 = div t1 r0
+          t0 = fma r0 s2 s4"
+    `);
   });
 });
