@@ -32,6 +32,8 @@ export class BatchStream {
   readonly #shuffling: RandomGenerator;
   readonly #augmenting: RandomGenerator;
   readonly #batch: Batch;
+  /** By position and mirroring, made when first drawn. */
+  readonly #views: Int32Array[] = [];
   #position: number;
 
   constructor(source: BatchSource, size: number, augmentation: Augmentation, seed: string) {
@@ -64,53 +66,53 @@ export class BatchStream {
   }
 
   #copy(id: number, slot: number) {
-    const { pad, flip } = this.#augmentation;
-    const rng = this.#augmenting;
-    const dy = pad ? below(2 * pad + 1, rng) - pad : 0;
-    const dx = pad ? below(2 * pad + 1, rng) - pad : 0;
-    const mirror = flip && below(2, rng) === 1;
     const { split, image, black } = this.#source;
+    const view = this.#randomView();
     const size = image.height * image.width * image.channels;
-    if (dy || dx || mirror)
-      shifted(
-        split.images,
-        id * size,
-        this.#batch.images,
-        slot * size,
-        image,
-        black,
-        dy,
-        dx,
-        mirror,
-      );
-    else this.#batch.images.set(split.images.subarray(id * size, (id + 1) * size), slot * size);
+    copyView(split.images, id * size, this.#batch.images, slot * size, view, black);
+  }
+
+  #randomView(): Int32Array {
+    const { pad, flip } = this.#augmentation;
+    const side = 2 * pad + 1;
+    const rng = this.#augmenting;
+    const top = pad ? below(side, rng) : 0;
+    const left = pad ? below(side, rng) : 0;
+    const mirror = flip ? below(2, rng) : 0;
+    const index = (top * side + left) * 2 + mirror;
+    this.#views[index] ??= viewOf(this.#source.image, top - pad, left - pad, mirror === 1);
+    return this.#views[index];
   }
 }
 
 /**
- * Pixel (y, x) of the result is pixel (y + dy, x + dx) of the image, or black where that lies outside;
- * a mirrored result has its columns in reverse. One flat loop over rows: this runs in every step.
+ * Where each value of a view of an image comes from: pixel (y, x) is pixel (y + dy, x + dx) of the image,
+ * or −1 where that lies outside; a mirrored view has its columns in reverse.
  */
-function shifted(
+function viewOf(image: ImageShape, dy: number, dx: number, mirror: boolean): Int32Array {
+  const { height, width, channels } = image;
+  const inside = (n: number, length: number) => n >= 0 && n < length;
+  return Int32Array.from({ length: height * width * channels }, (_, i) => {
+    const pixel = Math.floor(i / channels);
+    const column = pixel % width;
+    const y = Math.floor(pixel / width) + dy;
+    const x = (mirror ? width - 1 - column : column) + dx;
+    const valid = inside(y, height) && inside(x, width);
+    return valid ? (y * width + x) * channels + (i % channels) : -1;
+  });
+}
+
+/** A plain loop in a function of its own: it runs for every image of every step. */
+function copyView(
   from: Float32Array,
   start: number,
   to: Float32Array,
   target: number,
-  { height, width, channels }: ImageShape,
+  view: Int32Array,
   black: number,
-  dy: number,
-  dx: number,
-  mirror: boolean,
 ) {
-  const stride = width * channels;
-  for (let y = 0; y < height; y++) {
-    const sy = y + dy;
-    const inside = sy >= 0 && sy < height;
-    for (let x = 0; x < width; x++) {
-      const sx = (mirror ? width - 1 - x : x) + dx;
-      const source = start + sy * stride + sx * channels;
-      const valid = inside && sx >= 0 && sx < width;
-      for (let c = 0; c < channels; c++) to[target++] = valid ? from[source + c]! : black;
-    }
+  for (let i = 0; i < view.length; i++) {
+    const source = view[i]!;
+    to[target + i] = source < 0 ? black : from[start + source]!;
   }
 }

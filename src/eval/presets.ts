@@ -43,7 +43,7 @@ export function resolveProtocol(
   numerics: string,
 ): Protocol {
   const merged = mergeSettings({ numerics, ...presetNamed(preset) }, overrides);
-  return parseProtocol(isDraft(merged) ? complete(merged, overrides) : merged);
+  return parseProtocol(isRecord(merged) ? complete(merged, overrides) : merged);
 }
 
 function presetNamed(name: string): Preset {
@@ -52,40 +52,49 @@ function presetNamed(name: string): Preset {
   throw new UserError(`There is no preset ${JSON.stringify(name)}; the presets are ${known}.`);
 }
 
-/** A protocol before validation: anything may have any value. */
-type Draft = { readonly [Key in keyof Protocol]?: unknown } & {
-  readonly dataset: Record<string, unknown>;
-  readonly quality: Record<string, unknown>;
-};
-
-const isDraft = (merged: unknown): merged is Draft =>
-  isRecord(merged) && isRecord(merged.dataset) && isRecord(merged.quality);
-
-/** Fits what the overrides leave open to what they say: the data set's hash, and the quality test. */
-function complete(draft: Draft, overrides: ProtocolOverrides): unknown {
+/**
+ * Fits what the overrides leave open to what they say: the data set's hash, and the quality test. The
+ * draft may hold anything anywhere; what does not fit is left for the validation to name.
+ */
+function complete(draft: Record<string, unknown>, overrides: ProtocolOverrides): unknown {
   const { dataset, quality, anchors, steps } = draft;
-  const source = DATASETS[String(dataset.name)];
-  const atMost = (value: unknown, limit: unknown) =>
-    typeof value === 'number' && typeof limit === 'number' ? Math.min(value, limit) : value;
-  const open = (key: 'steps' | 'images') => overrides.quality?.[key] === undefined;
+  const name = isRecord(dataset) ? String(dataset.name) : '';
+  const source = Object.hasOwn(DATASETS, name) ? DATASETS[name]! : undefined;
   return {
     ...draft,
-    dataset: source ? { hash: datasetHash(source), ...dataset } : dataset,
-    quality: {
-      ...quality,
-      ...(open('steps') && { steps: atMost(quality.steps, steps) }),
-      ...(open('images') && { images: atMost(quality.images, dataset.validation) }),
-      minAccuracy: thresholds(quality.minAccuracy, anchors, source?.classes ?? 10),
-    },
+    dataset: source && isRecord(dataset) ? { hash: datasetHash(source), ...dataset } : dataset,
+    quality: isRecord(quality)
+      ? {
+          ...quality,
+          steps: overrides.quality?.steps ?? smaller(quality.steps, steps),
+          images:
+            overrides.quality?.images ??
+            smaller(quality.images, isRecord(dataset) && dataset.validation),
+          minAccuracy: thresholds(quality.minAccuracy, anchors, overrides, source?.classes ?? 10),
+        }
+      : quality,
   };
 }
 
+const smaller = (value: unknown, limit: unknown) =>
+  typeof value === 'number' && typeof limit === 'number' ? Math.min(value, limit) : value;
+
 /** One threshold for each anchor, where the preset knows none twice the accuracy of guessing. */
-function thresholds(given: unknown, anchors: unknown, classes: number): unknown {
+function thresholds(
+  given: unknown,
+  anchors: unknown,
+  overrides: ProtocolOverrides,
+  classes: number,
+): unknown {
   if (!Array.isArray(anchors)) return given;
   const known = isRecord(given) ? given : {};
   const fallback = isRecord(given) ? 2 / classes : given;
-  return Object.fromEntries(anchors.map((name) => [name, known[name] ?? fallback]));
+  const wanted = overrides.quality?.minAccuracy;
+  return {
+    ...Object.fromEntries(anchors.map((name) => [name, known[name] ?? fallback])),
+    // Those for other anchors stay in, so that the validation finds a misspelt name.
+    ...(isRecord(wanted) ? wanted : {}),
+  };
 }
 
 type Path = readonly [keyof Protocol, string?];

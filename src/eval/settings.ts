@@ -29,8 +29,12 @@ export const oneOf = <const Names extends readonly [string, ...string[]]>(names:
   z.enum(names, `one of ${names.join(', ')}`);
 
 /** An object with exactly these keys. */
-export const settings = <Shape extends z.ZodRawShape>(shape: Shape) =>
-  z.strictObject(shape, `an object with the keys ${Object.keys(shape).join(', ')}`);
+export const settings = <Shape extends z.ZodRawShape>(shape: Shape) => {
+  const keys = Object.keys(shape).join(', ');
+  const error = ({ code }: { code: string }) =>
+    code === 'unrecognized_keys' ? keys : `an object with the keys ${keys}`;
+  return z.strictObject(shape, { error });
+};
 
 /** Parses `input`, or throws a UserError with the first thing that is wrong, its value, and what would be right. */
 export function validate<Schema extends z.ZodType>(
@@ -47,7 +51,7 @@ function sentence(issue: z.core.$ZodIssue, input: unknown, subject: string): str
   const key = (path: readonly PropertyKey[]) => path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     const unknown = key([...issue.path, issue.keys[0]!]);
-    return `${subject} has no setting ${unknown}; what holds it must be ${issue.message}.`;
+    return `${subject} has no setting ${unknown}; the settings there are ${issue.message}.`;
   }
   const value = issue.path.reduce<unknown>(
     (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from 'vitest';
+import { UserError } from '../../src/errors.ts';
+import { loadDataset, poolSums, type Split, stratifiedSplit } from '../../src/eval/data.ts';
+import { parseIdx } from '../../src/eval/idx.ts';
+
+const pooled = loadDataset('fashion-mnist', { pool: 2 });
+const full = loadDataset('fashion-mnist');
+
+const source = new URL('../../data/fashion-mnist/', import.meta.url);
+const IMAGES = 't10k-images-idx3-ubyte.gz';
+const LABELS = 't10k-labels-idx1-ubyte.gz';
+const folders: string[] = [];
+
+/** A folder with the two files, as `change` wants them; a file it makes `null` is missing. */
+function folderWith(change: (name: string, bytes: Buffer) => Uint8Array | null): string {
+  const folder = mkdtempSync(join(tmpdir(), 'evolayer-data-'));
+  folders.push(folder);
+  for (const name of [IMAGES, LABELS]) {
+    const bytes = change(name, readFileSync(new URL(name, source)));
+    if (bytes) writeFileSync(join(folder, name), bytes);
+  }
+  return folder;
+}
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+const counts = ({ labels }: Split) =>
+  Array.from({ length: 10 }, (_, c) => labels.filter((label) => label === c).length);
+
+const digest = ({ images, labels }: Split) =>
+  createHash('sha256')
+    .update(new Uint8Array(images.buffer))
+    .update(labels)
+    .digest('hex')
+    .slice(0, 16);
+
+describe('Fashion-MNIST', () => {
+  test('has 8,000 images to train and 2,000 to validate, alike in every class', () => {
+    expect([pooled.train.count, pooled.validation.count]).toEqual([8000, 2000]);
+    expect(counts(pooled.train)).toEqual(new Array(10).fill(800));
+    expect(counts(pooled.validation)).toEqual(new Array(10).fill(200));
+  });
+
+  test('has a split and values that never change', () => {
+    const pins = [pooled, full].map(({ hash, train, validation, mean, std }) => ({
+      hash,
+      train: digest(train),
+      validation: digest(validation),
+      mean,
+      std,
+    }));
+    expect(pins).toMatchInlineSnapshot(`
+      [
+        {
+          "hash": "cfe4038a9afeee80",
+          "mean": 0.2884274259703881,
+          "std": 0.330130201328678,
+          "train": "54fed478b8364b18",
+          "validation": "2fe8b6bf1e29e17b",
+        },
+        {
+          "hash": "cfe4038a9afeee80",
+          "mean": 0.2884274259703881,
+          "std": 0.3531766680690703,
+          "train": "28a36b2521e3937f",
+          "validation": "c5420c86fa638cbb",
+        },
+      ]
+    `);
+  });
+
+  test('takes the classes in turn, so that every start of the validation images is fair', () => {
+    const { labels } = pooled.validation;
+    expect([...labels.subarray(0, 20)]).toEqual([...Array(10).keys(), ...Array(10).keys()]);
+  });
+
+  test('is normalised over the training images', () => {
+    for (const { images } of [pooled.train, full.train]) {
+      const mean = images.reduce((sum, value) => sum + value, 0) / images.length;
+      const square = images.reduce((sum, value) => sum + value * value, 0) / images.length;
+      expect(mean).toBeCloseTo(0, 4);
+      expect(square).toBeCloseTo(1, 4);
+    }
+  });
+
+  test('pools 28×28 to 14×14 by averages', () => {
+    expect([pooled.image, full.image].map(({ height }) => height)).toEqual([14, 28]);
+    const brightness = (data: typeof full, n: number, y: number, x: number) => {
+      const { height, width } = data.image;
+      return data.train.images[(n * height + y) * width + x]! * data.std + data.mean;
+    };
+    for (const [n, y, x] of [
+      [0, 7, 7],
+      [123, 3, 9],
+      [7999, 13, 13],
+    ] as const) {
+      const square = [0, 1].flatMap((j) =>
+        [0, 1].map((i) => brightness(full, n, 2 * y + j, 2 * x + i)),
+      );
+      expect(brightness(pooled, n, y, x)).toBeCloseTo(square.reduce((a, b) => a + b) / 4, 5);
+    }
+  });
+
+  test('lies in shared memory', () => {
+    for (const split of [pooled.train, pooled.validation])
+      for (const array of [split.images, split.labels])
+        expect(array.buffer).toBeInstanceOf(SharedArrayBuffer);
+    const posted = structuredClone(pooled);
+    posted.train.labels[0]! += 1;
+    expect(pooled.train.labels[0]).toBe(posted.train.labels[0]);
+    posted.train.labels[0]! -= 1;
+  });
+
+  test('may be decompressed', () => {
+    const folder = folderWith((_, bytes) => gunzipSync(bytes));
+    expect(digest(loadDataset('fashion-mnist', { pool: 2, folder }).train)).toBe(
+      digest(pooled.train),
+    );
+  });
+});
+
+describe('a bad file', () => {
+  /** The message, with the folder left out. */
+  const complaint = (change: (name: string, bytes: Buffer) => Uint8Array | null): string => {
+    const folder = folderWith(change);
+    try {
+      loadDataset('fashion-mnist', { folder });
+    } catch (error) {
+      expect(error).toBeInstanceOf(UserError);
+      expect((error as UserError).exitCode).toBe(1);
+      return (error as UserError).message.replace(folder, 'DATA');
+    }
+    return 'no complaint';
+  };
+  const only = (target: string, change: (bytes: Buffer) => Uint8Array | null) =>
+    complaint((name, bytes) => (name === target ? change(bytes) : bytes));
+
+  test('is missing', () => {
+    expect(only(IMAGES, () => null)).toMatchInlineSnapshot(
+      `"The data file DATA/t10k-images-idx3-ubyte.gz is missing; restore it from the package or the repository."`,
+    );
+  });
+
+  test('is truncated', () => {
+    expect(only(LABELS, (bytes) => bytes.subarray(0, 2000))).toMatchInlineSnapshot(
+      `"The data file DATA/t10k-labels-idx1-ubyte.gz is damaged: it cannot be decompressed (unexpected end of file); restore it from the package or the repository."`,
+    );
+  });
+
+  test('is empty', () => {
+    expect(only(LABELS, () => new Uint8Array())).toMatchInlineSnapshot(
+      `"The data file DATA/t10k-labels-idx1-ubyte.gz is damaged: its content has the SHA-256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 instead of 0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34; restore it from the package or the repository."`,
+    );
+  });
+
+  test('has one bit changed inside', () => {
+    const tampered = only(LABELS, (bytes) => {
+      const content = gunzipSync(bytes);
+      content[100]! ^= 1;
+      return content;
+    });
+    expect(tampered).toMatchInlineSnapshot(
+      `"The data file DATA/t10k-labels-idx1-ubyte.gz is damaged: its content has the SHA-256 6c210ec5a2e5ae563d69a80e0210a6cbbb602324c74960dd211315f492e99f22 instead of 0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34; restore it from the package or the repository."`,
+    );
+  });
+
+  test('has one bit changed in its compressed form', () => {
+    const tampered = only(IMAGES, (bytes) => {
+      bytes[1_000_000]! ^= 1;
+      return bytes;
+    });
+    expect(tampered).toMatch(/^The data file DATA\/.* is damaged: .*; restore it .*\.$/);
+  });
+});
+
+test('an unknown data set is named, with the known ones', () => {
+  expect(() => loadDataset('imagenet')).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: There is no data set "imagenet"; the data sets are fashion-mnist.]`,
+  );
+});
+
+test('a pool that does not divide the image is named', () => {
+  expect(() => loadDataset('fashion-mnist', { pool: 3 })).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: Images of 28×28 cannot be pooled by 3: it must divide both.]`,
+  );
+});
+
+test('IDX headers that lie are found', () => {
+  const idx = (...bytes: number[]) => Uint8Array.from(bytes);
+  expect(parseIdx('F', idx(0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9))).toEqual({
+    dimensions: [1, 2],
+    values: idx(7, 9),
+  });
+  expect(() => parseIdx('F', idx(0, 0, 8, 1, 0, 0, 0, 3, 1, 2))).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: The data file F is damaged: it holds 2 values where its header says 3; restore it from the package or the repository.]`,
+  );
+  expect(() => parseIdx('F', idx(0, 0, 13, 1, 0, 0, 0, 0))).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: The data file F is damaged: it does not start like an IDX file of bytes; restore it from the package or the repository.]`,
+  );
+});
+
+test('pooling sums squares of pixels in place, channel by channel', () => {
+  const image = { height: 2, width: 4, channels: 2 };
+  const pixels = Uint8Array.from({ length: 32 }, (_, i) => i);
+  expect([...poolSums(pixels, image, 2)]).toEqual([
+    // Image 0: pixels (0,0) (0,1) (1,0) (1,1) hold 0 2 8 10 in channel 0.
+    20, 24, 36, 40, 84, 88, 100, 104,
+  ]);
+});
+
+test('a split takes the same share of every class and no image twice', () => {
+  const labels = Uint8Array.from({ length: 60 }, (_, i) => i % 3);
+  const { train, validation } = stratifiedSplit(labels, { classes: 3, train: 45, validation: 15 });
+  expect(new Set([...train, ...validation]).size).toBe(60);
+  expect([...validation].map((id) => labels[id])).toEqual(
+    Array.from({ length: 15 }, (_, i) => i % 3),
+  );
+});
