@@ -11,7 +11,7 @@ import {
 } from '../network.ts';
 import { Arena } from './arena.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
-import { instruction, tensorWords } from './encode.ts';
+import { ProgramWriter, type Tensor } from './encode.ts';
 import { SLACK } from './isa.ts';
 import {
   type CompiledLayer,
@@ -74,7 +74,7 @@ class Compilation {
   readonly #constants = new Map<string, Fill>();
   readonly #layers = new Map<number, PlacedLayer>();
   readonly #movingPeriod = new Map<number, number>();
-  readonly #registers = { offset: 0, floats: 0 };
+  readonly #registers = { floats: 0 };
   readonly #offsets;
 
   constructor(network: Network, layer: LayerGraph, setup: TrainingSetup, lanes: number) {
@@ -110,10 +110,13 @@ class Compilation {
   }
 
   plan(): Plan {
-    // The first emission finds how many registers and which constants there are, the second has their addresses.
-    this.#emit();
-    this.#registers.offset = this.#arena.allocate(this.#registers.floats);
-    const programs = this.#emit();
+    const writers = this.#emit();
+    const registers = this.#arena.allocate(this.#registers.floats);
+    const programs = {
+      gradient: writers.gradient.finish(registers),
+      update: writers.update.finish(registers),
+      inference: writers.inference.finish(registers),
+    };
     const moving = [...this.#layers].flatMap(([i, placed]) =>
       placed.moving.map(({ offset, initial }) => ({
         offset,
@@ -130,23 +133,24 @@ class Compilation {
     };
   }
 
-  #emit(): Plan['programs'] {
+  #emit(): Readonly<Record<keyof Plan['programs'], ProgramWriter>> {
     const { ops } = this.#network;
-    const forward = ops.flatMap((op, i) => this.#forward(op, i, (placed) => placed.forward()));
-    const backward = ops.flatMap((_, k) => {
-      const i = ops.length - 1 - k;
-      return this.#backward(ops[i]!, i);
-    });
-    const inference = ops.flatMap((op, i) => this.#forward(op, i, (placed) => placed.inference()));
-    const statistics = [...this.#layers.values()].flatMap((placed) =>
-      placed.updateStatistics(this.#setup.movingDecay),
-    );
-    const start = this.#loadImages();
-    return {
-      gradient: Int32Array.from([...start, ...forward, ...this.#loss(true), ...backward]),
-      update: Int32Array.from([...statistics, ...this.#optimise()]),
-      inference: Int32Array.from([...start, ...inference, ...this.#loss(false)]),
-    };
+    const gradient = new ProgramWriter();
+    this.#loadImages(gradient);
+    for (const [i, op] of ops.entries())
+      this.#forward(op, i, gradient, (placed) => placed.forward(gradient));
+    this.#loss(true, gradient);
+    for (let i = ops.length - 1; i >= 0; i--) this.#backward(ops[i]!, i, gradient);
+    const update = new ProgramWriter();
+    for (const placed of this.#layers.values())
+      placed.updateStatistics(this.#setup.movingDecay, update);
+    this.#optimise(update);
+    const inference = new ProgramWriter();
+    this.#loadImages(inference);
+    for (const [i, op] of ops.entries())
+      this.#forward(op, i, inference, (placed) => placed.inference(inference));
+    this.#loss(false, inference);
+    return { gradient, update, inference };
   }
 
   #compileLayers(layer: LayerGraph, lanes: number): Map<string, CompiledLayer> {
@@ -192,116 +196,104 @@ class Compilation {
     };
   }
 
-  #loadImages(): number[] {
+  #loadImages(out: ProgramWriter): void {
     const target = this.#buffers.values[0]!;
-    if (target.offset === this.#offsets.images) return [];
-    const source = { ...target, offset: this.#offsets.images, halo: 0 };
-    return instruction('copy', ...tensorWords(source), ...tensorWords(target));
+    if (target.offset === this.#offsets.images) return;
+    out.instruction('copy', { ...target, offset: this.#offsets.images, halo: 0 }, target);
   }
 
-  #forward(op: NetworkOp, i: number, layer: (placed: PlacedLayer) => number[]): number[] {
-    const value = (t: number) => tensorWords(this.#buffers.values[t]!);
-    const y = value(i + 1);
+  #forward(op: NetworkOp, i: number, out: ProgramWriter, layer: (placed: PlacedLayer) => void) {
+    const { values, sumInto, fusedAdds } = this.#buffers;
+    const y = values[i + 1]!;
     switch (op.op) {
       case 'conv': {
-        const sum = this.#buffers.sumInto.get(i);
-        const [mode, r] = sum ? [1, value(sum.other)] : [0, y];
-        const target = sum ? value(sum.tensor) : y;
-        const weights = this.#weights('parameters', i, 'conv');
-        return instruction(
-          'conv',
-          ...value(op.input),
-          weights,
-          ...target,
-          op.kernel,
-          op.stride,
-          mode,
-          ...r,
-        );
+        const sum = sumInto.get(i);
+        const w = this.#weights('parameters', i, 'conv');
+        const [target, mode, r] = sum ? [values[sum.tensor]!, 1, values[sum.other]!] : [y, 0, y];
+        out.instruction('conv', values[op.input]!, w, target, op.kernel, op.stride, mode, r);
+        return;
       }
       case 'layer':
-        return layer(this.#layers.get(i)!);
+        layer(this.#layers.get(i)!);
+        return;
       case 'add': {
-        if (this.#buffers.fusedAdds.has(i)) return [];
-        return instruction('add', ...value(op.inputs[0]), ...value(op.inputs[1]), ...y);
+        const [a, b] = op.inputs;
+        if (!fusedAdds.has(i)) out.instruction('add', values[a]!, values[b]!, y);
+        return;
       }
       case 'pool':
-        return instruction('pool', ...value(op.input), ...y);
+        out.instruction('pool', values[op.input]!, y);
+        return;
       case 'dense': {
-        const [w, b] = [
-          this.#weights('parameters', i, 'dense'),
-          this.#weights('parameters', i, 'bias'),
-        ];
-        return instruction('dense', ...value(op.input), w, b, ...y);
+        const w = this.#weights('parameters', i, 'dense');
+        const bias = this.#weights('parameters', i, 'bias');
+        out.instruction('dense', values[op.input]!, w, bias, y);
+        return;
       }
     }
   }
 
-  #backward(op: NetworkOp, i: number): number[] {
+  #backward(op: NetworkOp, i: number, out: ProgramWriter): void {
     const { values, gradients } = this.#buffers;
-    const value = (t: number) => tensorWords(values[t]!);
-    const gradient = (t: number) => tensorWords(gradients[t]!);
-    const dy = gradient(i + 1);
+    const dy = gradients[i + 1]!;
     switch (op.op) {
       case 'conv': {
         const w = this.#weights('parameters', i, 'conv');
         const dw = this.#weights('gradients', i, 'conv');
-        const shape = [op.kernel, op.stride];
-        const words = instruction('convWeightGradient', ...value(op.input), ...dy, dw, ...shape);
-        if (op.input === 0) return words;
-        const mode = this.#mode(i, op.input);
-        return [
-          ...words,
-          ...instruction('convInputGradient', ...dy, w, ...gradient(op.input), ...shape, mode),
-        ];
+        const { kernel, stride, input } = op;
+        out.instruction('convWeightGradient', values[input]!, dy, dw, kernel, stride);
+        if (input === 0) return;
+        const mode = this.#mode(i, input);
+        out.instruction('convInputGradient', dy, w, gradients[input]!, kernel, stride, mode);
+        return;
       }
       case 'layer':
-        return this.#layers.get(i)!.backward();
+        this.#layers.get(i)!.backward(out);
+        return;
       case 'add':
-        return op.inputs.flatMap((input) => {
-          const [source, target] = [gradients[i + 1]!, gradients[input]!];
-          if (source.offset === target.offset) return [];
-          return this.#mode(i, input) === 1
-            ? instruction('add', ...gradient(input), ...dy, ...gradient(input))
-            : instruction('copy', ...dy, ...gradient(input));
-        });
+        for (const input of op.inputs) this.#backwardTerm(i, dy, input, out);
+        return;
       case 'pool':
-        return instruction('poolGradient', ...dy, ...gradient(op.input), this.#mode(i, op.input));
+        out.instruction('poolGradient', dy, gradients[op.input]!, this.#mode(i, op.input));
+        return;
       case 'dense': {
+        const w = this.#weights('parameters', i, 'dense');
         const [dw, db] = [
           this.#weights('gradients', i, 'dense'),
           this.#weights('gradients', i, 'bias'),
         ];
-        const w = this.#weights('parameters', i, 'dense');
-        const mode = this.#mode(i, op.input);
-        return instruction(
-          'denseGradient',
-          ...value(op.input),
-          w,
-          ...dy,
-          ...gradient(op.input),
-          mode,
-          dw,
-          db,
-        );
+        const [x, dx] = [values[op.input]!, gradients[op.input]!];
+        out.instruction('denseGradient', x, w, dy, dx, this.#mode(i, op.input), dw, db);
+        return;
       }
     }
   }
 
+  /** Hands the gradient of a sum to one of its terms, unless they share a buffer. */
+  #backwardTerm(op: number, dy: Tensor, input: number, out: ProgramWriter): void {
+    const dx = this.#buffers.gradients[input]!;
+    if (input === 0 || dx.offset === dy.offset) return;
+    if (this.#mode(op, input) === 1) out.instruction('add', dx, dy, dx);
+    else out.instruction('copy', dy, dx);
+  }
+
   #mode = (op: number, input: number): number => (this.#buffers.accumulates(op, input) ? 1 : 0);
 
-  #loss(training: boolean): number[] {
+  #loss(training: boolean, out: ProgramWriter): void {
     const t = this.#network.ops.length;
-    const logits = tensorWords(this.#buffers.values[t]!);
-    const dlogits = tensorWords({
-      ...this.#buffers.gradients[t]!,
-      ...(training ? {} : { offset: -1 }),
-    });
-    return instruction('loss', ...logits, this.#offsets.labels, ...dlogits, this.#offsets.result);
+    const gradient = this.#buffers.gradients[t]!;
+    const dlogits = training ? gradient : { ...gradient, offset: -1 };
+    out.instruction(
+      'loss',
+      this.#buffers.values[t]!,
+      this.#offsets.labels,
+      dlogits,
+      this.#offsets.result,
+    );
   }
 
   /** One instruction per run of parameters that decay alike. */
-  #optimise(): number[] {
+  #optimise(out: ProgramWriter): void {
     const { parameters, gradients, momenta, hyper } = this.#offsets;
     const runs: { offset: number; size: number; decays: boolean }[] = [];
     for (const { kind, offset, size } of this.#layout) {
@@ -310,13 +302,10 @@ class Compilation {
       if (run?.decays === decays) run.size += size;
       else runs.push({ offset, size, decays });
     }
-    return runs.flatMap(({ offset, size, decays }) =>
-      instruction(
-        'sgd',
-        ...[parameters + offset, gradients + offset, momenta + offset],
-        ...[size, hyper, decays ? 1 : 0],
-      ),
-    );
+    for (const { offset, size, decays } of runs) {
+      const blocks = [parameters + offset, gradients + offset, momenta + offset];
+      out.instruction('sgd', ...blocks, size, hyper, decays ? 1 : 0);
+    }
   }
 
   #weights(block: 'parameters' | 'gradients', op: number, kind: Parameter['kind']): number {

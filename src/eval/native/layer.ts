@@ -9,11 +9,10 @@ import { hasBatch, type LayerShape } from '../../graph/extent.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import { moments } from '../../graph/ops.ts';
 import type { Arena } from './arena.ts';
-import { instruction, type Operand, record, type Tensor } from './encode.ts';
-import { RECORD_WORDS } from './isa.ts';
+import type { Operand, ProgramWriter, Tensor } from './encode.ts';
 import { argsOf, isSpatial, lower, type MachineGraph } from './lower.ts';
 import { type Phase, schedule } from './schedule.ts';
-import { type Binding, emitPhase, type Target } from './sweep.ts';
+import { type Binding, emitPhase, emitSmall, type Target } from './sweep.ts';
 
 export type LayerParameter = 'v0' | 'v1' | 'gamma' | 'beta';
 
@@ -132,7 +131,7 @@ export interface LayerPlace {
 /** What all layers of a network share: scratch for slots that live inside one program, and for tile registers. */
 export interface Scratch {
   readonly slots: number;
-  readonly registers: { readonly offset: number; floats: number };
+  readonly registers: { floats: number };
   /** Slot of a constant. */
   readonly constant: (value: number, period: number) => number;
 }
@@ -180,52 +179,53 @@ export class PlacedLayer {
   }
 
   /** y from x, keeping what the backward program reads. */
-  forward(): number[] {
+  forward(out: ProgramWriter): void {
     const { training, forward } = this.#layer;
     const y = { node: training.outputs.y, target: { tensor: this.#place.y, accumulate: false } };
-    return [...this.#spreadParameters(), ...this.#emit(training, forward, { y })];
+    this.#spreadParameters(out);
+    this.#emit(training, forward, { y }, out);
   }
 
   /** dx and the parameters' gradients from x and dy. */
-  backward(): number[] {
+  backward(out: ProgramWriter): void {
     const { training, backward } = this.#layer;
     const { dx } = this.#place;
     const phases = dx ? backward : backward.map(withoutStores);
     const targets = dx ? { dx: { node: training.outputs.dx, target: dx } } : {};
-    const binding = this.#binding(training, targets);
-    return [...phases.flatMap((phase) => emitPhase(phase, binding)), ...this.#gather(binding)];
+    this.#gather(this.#emit(training, phases, targets, out), out);
   }
 
   /** y from x with moving statistics. */
-  inference(): number[] {
+  inference(out: ProgramWriter): void {
     const { inference, inferencePhases } = this.#layer;
     const y = { node: inference.outputs.y, target: { tensor: this.#place.y, accumulate: false } };
-    return [...this.#spreadParameters(), ...this.#emit(inference, inferencePhases, { y })];
+    this.#spreadParameters(out);
+    this.#emit(inference, inferencePhases, { y }, out);
   }
 
   /** Moving statistics ← decay·moving statistics + (1 − decay)·batch statistics. */
-  updateStatistics(decay: number): number[] {
-    const { period, shape } = this.#layer;
-    const constant = (value: number) => slotAt(this.#scratch.constant(value, period));
+  updateStatistics(decay: number, out: ProgramWriter): void {
+    const constant = (value: number) => slotAt(this.#scratch.constant(value, this.#layer.period));
     const fresh = slotAt(this.#scratch.slots);
-    const records = this.#layer.statistics.flatMap(({ node }, i) => {
-      const moving = slotAt(this.moving[i]!.offset);
-      const raw = slotAt(this.#kept.get(node)!);
-      return [
-        ...record('mul', { dst: fresh, args: [raw, constant(1 - decay)] }),
-        ...record('fma', { dst: moving, args: [moving, constant(decay), fresh] }),
-      ];
+    if (this.moving.length === 0) return;
+    this.#small(out, () => {
+      for (const [i, { node }] of this.#layer.statistics.entries()) {
+        const moving = slotAt(this.moving[i]!.offset);
+        out.record('mul', fresh, [slotAt(this.#kept.get(node)!), constant(1 - decay)]);
+        out.record('fma', moving, [moving, constant(decay), fresh]);
+      }
     });
-    return small(shape.channels, period, records);
   }
 
   #emit(
     graph: MachineGraph<string>,
     phases: readonly Phase[],
     targets: Binding['targets'],
-  ): number[] {
+    out: ProgramWriter,
+  ): Binding {
     const binding = this.#binding(graph, targets);
-    return phases.flatMap((phase) => emitPhase(phase, binding));
+    for (const phase of phases) emitPhase(phase, binding, out);
+    return binding;
   }
 
   #binding(graph: MachineGraph<string>, targets: Binding['targets']): Binding {
@@ -257,23 +257,26 @@ export class PlacedLayer {
     };
   }
 
-  #spreadParameters(): number[] {
+  #spreadParameters(out: ProgramWriter): void {
     const { parameters } = this.#place;
-    const records = [...this.#spread].flatMap(([name, slot]) =>
-      record('spread', { dst: slotAt(slot), args: [slotAt(parameters[name]!.value)] }),
-    );
-    return small(this.#layer.shape.channels, this.#layer.period, records);
+    this.#small(out, () => {
+      for (const [name, slot] of this.#spread)
+        out.record('spread', slotAt(slot), [slotAt(parameters[name]!.value)]);
+    });
   }
 
-  #gather(binding: Binding): number[] {
+  #gather(binding: Binding, out: ProgramWriter): void {
     const { outputs } = this.#layer.training;
-    const records = [...this.#spread.keys()].flatMap((name) =>
-      record('gather', {
-        dst: slotAt(this.#place.parameters[name]!.gradient),
-        args: [binding.slot(outputs[GRADIENT[name]])],
-      }),
-    );
-    return small(this.#layer.shape.channels, this.#layer.period, records);
+    this.#small(out, () => {
+      for (const name of this.#spread.keys())
+        out.record('gather', slotAt(this.#place.parameters[name]!.gradient), [
+          binding.slot(outputs[GRADIENT[name]]),
+        ]);
+    });
+  }
+
+  #small(out: ProgramWriter, write: () => void): void {
+    emitSmall(out, this.#layer.shape.channels, this.#layer.period, write);
   }
 }
 
@@ -283,8 +286,3 @@ const withoutStores = (phase: Phase): Phase => ({
   ...phase,
   passes: phase.passes.map((pass) => ({ ...pass, stores: [] })),
 });
-
-const small = (channels: number, period: number, records: readonly number[]): number[] =>
-  records.length === 0
-    ? []
-    : instruction('small', channels, period, records.length / RECORD_WORDS, ...records);

@@ -1,4 +1,4 @@
-import { instruction, type Operand, record, type Tensor, tensorWords } from './encode.ts';
+import type { Operand, ProgramWriter, Tensor } from './encode.ts';
 import { RECORD_WORDS } from './isa.ts';
 import { argsOf, isSpatial, type MachineGraph, type MachineNode, type Scope } from './lower.ts';
 import type { Pass, Phase } from './schedule.ts';
@@ -18,8 +18,8 @@ export interface Binding {
   readonly targets: Readonly<Record<string, { readonly node: number; readonly target: Target }>>;
   /** Where the value of a node without space stands, or the running sums of a reduction. */
   readonly slot: (id: number) => Operand;
-  /** Scratch for tile registers; grows to what the largest sweep needs. */
-  readonly registers: { readonly offset: number; floats: number };
+  /** Space for tile registers: grows to what the largest sweep needs. */
+  readonly registers: { floats: number };
 }
 
 /** Floats per tile that keep the live registers of a chain within the first-level cache. */
@@ -27,24 +27,38 @@ const TILE_FLOATS = 1024;
 const STATISTIC_CODE = { mean: 0, meanSquare: 1, variance: 2 } as const;
 const SCOPE_CODE: Record<Scope, number> = { image: 0, batch: 1 };
 
-/** The program of one phase. */
-export function emitPhase(phase: Phase, binding: Binding): number[] {
-  const shape = shapeOf(binding);
-  const small = phase.small.flatMap((id) => slotRecord(id, binding));
-  const words: number[] = [];
-  if (small.length > 0)
-    words.push(
-      ...instruction(
-        'small',
-        shape.channels,
-        binding.period,
-        small.length / RECORD_WORDS,
-        ...small,
-      ),
-    );
+/** Writes the program of one phase. */
+export function emitPhase(phase: Phase, binding: Binding, out: ProgramWriter): void {
+  if (phase.small.length > 0) {
+    const { channels } = shapeOf(binding);
+    emitSmall(out, channels, binding.period, () => {
+      for (const id of phase.small) slotRecord(id, binding, out);
+    });
+  }
   const used = phase.passes.filter((pass) => !isEmpty(pass));
-  if (used.length > 0) words.push(...emitSweep(used, binding));
-  return words;
+  if (used.length > 0) emitSweep(used, binding, out);
+}
+
+/** A `small` instruction of the records that `write` writes; nothing where it writes none. */
+export function emitSmall(
+  out: ProgramWriter,
+  channels: number,
+  period: number,
+  write: () => void,
+): void {
+  out.begin('small');
+  out.word(channels);
+  out.word(period);
+  counted(out, write);
+  out.end();
+}
+
+/** Writes the number of records before them. */
+function counted(out: ProgramWriter, write: () => void): void {
+  const at = out.length;
+  out.word(0);
+  write();
+  out.patch(at, (out.length - at - 1) / RECORD_WORDS);
 }
 
 const isEmpty = (pass: Pass): boolean =>
@@ -56,30 +70,56 @@ function shapeOf(binding: Binding): Tensor {
   return tensor;
 }
 
-function emitSweep(passes: readonly Pass[], binding: Binding): number[] {
+function emitSweep(passes: readonly Pass[], binding: Binding, out: ProgramWriter): void {
   const { height, width, channels } = shapeOf(binding);
-  const tilePixels = pixelsPerTile(height * width, channels, binding.period);
-  const floats = Math.ceil((tilePixels * channels) / binding.period) * binding.period;
-  const tensors = new TensorTable();
-  const emitted = passes.map((pass) => {
-    const tile = new TileEmitter(pass, binding, tensors);
-    const prelude = pass.prelude.flatMap((id) => slotRecord(id, binding));
-    const epilogue = pass.epilogue.flatMap((id) => slotRecord(id, binding));
-    return { prelude, tile: tile.words, epilogue, registers: tile.registers };
-  });
-  const registers = Math.max(...emitted.map((pass) => pass.registers));
+  const { period } = binding;
+  const tilePixels = pixelsPerTile(height * width, channels, period);
+  const floats = Math.ceil((tilePixels * channels) / period) * period;
+  const tensors = tensorsOf(passes, binding);
+  out.begin('sweep');
+  for (const word of [height, width, channels, period, tilePixels]) out.word(word);
+  const registersAt = out.length;
+  out.word(0);
+  out.word(floats);
+  out.registerBase();
+  out.word(tensors.length);
+  for (const tensor of tensors) out.tensor(tensor);
+  out.word(passes.length);
+  let registers = 0;
+  for (const pass of passes) registers = Math.max(registers, emitPass(pass, binding, tensors, out));
+  out.patch(registersAt, registers);
+  out.end();
   binding.registers.floats = Math.max(binding.registers.floats, registers * floats);
-  const count = (words: readonly number[]) => words.length / RECORD_WORDS;
-  return instruction(
-    'sweep',
-    ...[height, width, channels, binding.period],
-    ...[tilePixels, registers, floats, binding.registers.offset],
-    ...[tensors.list.length, ...tensors.list.flatMap(tensorWords), emitted.length],
-    ...emitted.flatMap(({ prelude, tile, epilogue }) => [
-      ...[count(prelude), count(tile), count(epilogue)],
-      ...[...prelude, ...tile, ...epilogue],
-    ]),
-  );
+}
+
+/** Every tensor that the sweep may read or write, each once. */
+function tensorsOf(passes: readonly Pass[], { inputs, targets }: Binding): Tensor[] {
+  const stored = passes.flatMap((pass) => pass.stores.map((name) => targets[name]!.target.tensor));
+  const all = [inputs.x, inputs.dy, ...stored].filter((t) => t !== undefined);
+  return all.filter((t, i) => all.findIndex((other) => other.offset === t.offset) === i);
+}
+
+/** Returns the number of registers that the pass needs. */
+function emitPass(
+  pass: Pass,
+  binding: Binding,
+  tensors: readonly Tensor[],
+  out: ProgramWriter,
+): number {
+  const countsAt = out.length;
+  for (let part = 0; part < 3; part++) out.word(0);
+  let start = out.length;
+  const count = (part: number) => {
+    out.patch(countsAt + part, (out.length - start) / RECORD_WORDS);
+    start = out.length;
+  };
+  for (const id of pass.prelude) slotRecord(id, binding, out);
+  count(0);
+  const { registers } = new TileEmitter(pass, binding, tensors, out);
+  count(1);
+  for (const id of pass.epilogue) slotRecord(id, binding, out);
+  count(2);
+  return registers;
 }
 
 /** Tiles of equal size, in whole periods, of about `TILE_FLOATS`. */
@@ -90,59 +130,44 @@ function pixelsPerTile(pixels: number, channels: number, period: number): number
 }
 
 /** The record that computes a node without space from slots. */
-function slotRecord(id: number, binding: Binding): number[] {
+function slotRecord(id: number, binding: Binding, out: ProgramWriter): void {
   const node = binding.graph.nodes[id]!;
   const dst = binding.slot(id);
   const args = argsOf(node).map(binding.slot);
-  switch (node.kind) {
-    case 'map':
-      return record(node.code, { dst, args });
-    case 'reduce':
-      return record(node.code, { dst, args, parameters: [SCOPE_CODE[node.scope]] });
-    case 'moment':
-      return record('moment', {
-        dst,
-        args,
-        parameters: [STATISTIC_CODE[node.statistic], node.combined, node.count],
-        flag: SCOPE_CODE[node.scope],
-      });
-    case 'fold':
-      return record('fold', { dst, args, parameters: [0, node.combined] });
-    default:
-      return [];
-  }
-}
-
-/** The tensors of a sweep, each once. */
-class TensorTable {
-  readonly list: Tensor[] = [];
-
-  operand(tensor: Tensor): Operand {
-    let at = this.list.findIndex((t) => t.offset === tensor.offset);
-    if (at < 0) at = this.list.push(tensor) - 1;
-    return { kind: 'tensor', at };
+  if (node.kind === 'map') out.record(node.code, dst, args);
+  if (node.kind === 'reduce') out.record(node.code, dst, args, SCOPE_CODE[node.scope]);
+  if (node.kind === 'fold') out.record('fold', dst, args, 0, node.combined);
+  if (node.kind === 'moment') {
+    const { statistic, combined, count, scope } = node;
+    out.record('moment', dst, args, STATISTIC_CODE[statistic], combined, count, SCOPE_CODE[scope]);
   }
 }
 
 /** Writes the tile records of one pass: every spatial node that its goals need, in registers. */
 class TileEmitter {
-  readonly words: number[] = [];
   registers = 0;
   readonly #binding: Binding;
-  readonly #tensors: TensorTable;
+  readonly #tensors: readonly Tensor[];
+  readonly #out: ProgramWriter;
   readonly #uses = new Map<number, number>();
   readonly #values = new Map<number, Operand>();
   readonly #free: number[] = [];
 
-  constructor(pass: Pass, binding: Binding, tensors: TensorTable) {
+  constructor(pass: Pass, binding: Binding, tensors: readonly Tensor[], out: ProgramWriter) {
     this.#binding = binding;
     this.#tensors = tensors;
+    this.#out = out;
     const stores = pass.stores.map((name) => binding.targets[name]!);
     for (const id of pass.reductions) this.#use(argsOf(this.#node(id))[0]!);
     for (const { node } of stores) this.#use(node);
     for (const id of pass.reductions) this.#reduce(id);
     for (const { node, target } of stores) this.#store(node, target);
   }
+
+  #operand = (tensor: Tensor): Operand => ({
+    kind: 'tensor',
+    at: this.#tensors.findIndex((t) => t.offset === tensor.offset),
+  });
 
   #node = (id: number): MachineNode => this.#binding.graph.nodes[id]!;
 
@@ -164,21 +189,22 @@ class TileEmitter {
     const node = this.#node(id);
     if (node.kind !== 'reduce') throw new Error('internal: not a reduction');
     const [a] = node.args;
-    const fields = { dst: this.#binding.slot(id), parameters: [SCOPE_CODE[node.scope]] };
+    const dst = this.#binding.slot(id);
+    const scope = SCOPE_CODE[node.scope];
     const squared = this.#fusible(a, 'square');
     const factors = this.#fusible(a, 'mul') ?? (squared && [squared[0]!, squared[0]!]);
     if (node.code === 'sum' && factors) {
       const args = factors.map((f) => this.#value(f));
-      this.words.push(...record('dot', { ...fields, args }));
+      this.#out.record('dot', dst, args, scope);
       for (const f of new Set(factors)) this.#release(f);
     } else {
-      this.words.push(...record(node.code, { ...fields, args: [this.#value(a)] }));
+      this.#out.record(node.code, dst, [this.#value(a)], scope);
       this.#release(a);
     }
   }
 
   #store(id: number, { tensor, accumulate }: Target): void {
-    const dst = this.#tensors.operand(tensor);
+    const dst = this.#operand(tensor);
     if (!accumulate) {
       const known = this.#values.get(id);
       if (
@@ -187,7 +213,7 @@ class TileEmitter {
         this.#uses.get(id)! > 1 ||
         this.#node(id).kind !== 'map'
       ) {
-        this.words.push(...record('copy', { dst, args: [known ?? this.#value(id)] }));
+        this.#out.record('copy', dst, [known ?? this.#value(id)]);
         this.#release(id);
       } else this.#compute(id, dst);
       return;
@@ -195,7 +221,7 @@ class TileEmitter {
     const before = this.#load(dst, tensor);
     const factors = this.#fusible(id, 'mul');
     const args = (factors ?? [id]).map((f) => this.#value(f));
-    this.words.push(...record(factors ? 'fma' : 'add', { dst, args: [...args, before] }));
+    this.#out.record(factors ? 'fma' : 'add', dst, [...args, before]);
     for (const f of factors ?? [id]) this.#release(f);
     this.#recycle(before);
   }
@@ -204,7 +230,7 @@ class TileEmitter {
   #load(operand: Operand, tensor: Tensor): Operand {
     if (tensor.halo === 0) return operand;
     const dst = this.#register();
-    this.words.push(...record('copy', { dst, args: [operand] }));
+    this.#out.record('copy', dst, [operand]);
     return dst;
   }
 
@@ -215,7 +241,7 @@ class TileEmitter {
     if (known) return known;
     if (node.kind === 'tensor') {
       const tensor = this.#binding.inputs[node.name]!;
-      const operand = this.#load(this.#tensors.operand(tensor), tensor);
+      const operand = this.#load(this.#operand(tensor), tensor);
       this.#values.set(id, operand);
       return operand;
     }
@@ -230,7 +256,7 @@ class TileEmitter {
     const args = ids.map((a) => this.#value(a));
     for (const a of new Set(ids)) this.#release(a, ids.filter((b) => b === a).length);
     const dst = target ?? this.#register();
-    this.words.push(...record(code, { dst, args }));
+    this.#out.record(code, dst, args);
     if (!target) this.#values.set(id, dst);
     return dst;
   }

@@ -1,5 +1,5 @@
 import { Arena } from '../../../src/eval/native/arena.ts';
-import { type Tensor, tensorFloats } from '../../../src/eval/native/encode.ts';
+import { ProgramWriter, type Tensor, tensorFloats } from '../../../src/eval/native/encode.ts';
 import { SLACK } from '../../../src/eval/native/isa.ts';
 import { compileLayer, PlacedLayer, scratchFloats } from '../../../src/eval/native/layer.ts';
 import type { LayerShape } from '../../../src/graph/extent.ts';
@@ -70,20 +70,15 @@ export function runLayer(
     return slot.offset;
   };
   const slots = arena.allocate(scratchFloats(compiled));
-  const registers = { offset: 0, floats: 0 };
+  const registers = { floats: 0 };
   const place = { x, y, dy, dx: { tensor: dx, accumulate: before !== undefined }, parameters };
   const placed = new PlacedLayer(compiled, place, { slots, registers, constant }, arena);
-  const emit = () => ({
-    train: Int32Array.from([
-      ...placed.forward(),
-      ...placed.backward(),
-      ...placed.updateStatistics(0.9),
-    ]),
-    infer: Int32Array.from(placed.inference()),
-  });
-  emit();
-  registers.offset = arena.allocate(registers.floats);
-  const programs = emit();
+  const [train, infer] = [new ProgramWriter(), new ProgramWriter()];
+  placed.forward(train);
+  placed.backward(train);
+  placed.updateStatistics(0.9, train);
+  placed.inference(infer);
+  const base = arena.allocate(registers.floats);
   const { arena: memory, run } = machine(arena.size + SLACK);
   for (const { offset, value, period } of constants.values())
     memory.fill(value, offset, offset + period);
@@ -107,9 +102,9 @@ export function runLayer(
     });
     return out;
   };
-  run(programs.train, memory, shape.batch);
+  run(train.finish(base), memory, shape.batch);
   const trained = { y: read(y), dx: read(dx) };
-  run(programs.infer, memory, shape.batch);
+  run(infer.finish(base), memory, shape.batch);
   const channelsAt = (offset: number) =>
     Float64Array.from(memory.subarray(offset, offset + shape.channels));
   return {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Arena } from '../../../src/eval/native/arena.ts';
+import { ProgramWriter } from '../../../src/eval/native/encode.ts';
 import { compileLayer, PlacedLayer } from '../../../src/eval/native/layer.ts';
 import { printProgram } from '../../../src/eval/native/print.ts';
 import { layerOf, liveGraph } from '../../../src/graph/genome.ts';
@@ -54,10 +55,17 @@ function programs(formula: string) {
     constants.set(value, slot);
     return slot;
   };
-  const scratch = { slots: 1 << 20, registers: { offset: 0, floats: 0 }, constant };
+  const scratch = { slots: 1 << 20, registers: { floats: 0 }, constant };
   const placed = new PlacedLayer(compileLayer(layer, shape, 16, names), place, scratch, arena);
-  const print = (words: number[]) => printProgram(Int32Array.from(words));
-  return { forward: print(placed.forward()), backward: print(placed.backward()) };
+  const print = (write: (out: ProgramWriter) => void) => {
+    const out = new ProgramWriter();
+    write(out);
+    return printProgram(out.finish(0));
+  };
+  return {
+    forward: print((out) => placed.forward(out)),
+    backward: print((out) => placed.backward(out)),
+  };
 }
 
 describe('generated programs', () => {
@@ -82,7 +90,7 @@ describe('generated programs', () => {
           r0 = mul t0 s0
           r0 = sigmoid r0
           r0 = mul t0 r0
-          t1 = fma r0 n11 s4"
+          t2 = fma r0 n11 s4"
     `);
     expect(backward).toMatchInlineSnapshot(`
       "sweep
@@ -90,16 +98,16 @@ describe('generated programs', () => {
           n0 = mul n1 n2
           n3 = mul s4 n2
         pass 0 tile
-          s5 = sum t0
-          r0 = mul t1 s4
+          s5 = sum t1
+          r0 = mul t0 s4
           r0 = sigmoid r0
-          r1 = mul t1 r0
-          s6 = dot r1 t0
-          r1 = mul t1 t0
+          r1 = mul t0 r0
+          s6 = dot r1 t1
+          r1 = mul t0 t1
           r1 = mul r0 r1
           r0 = sub s7 r0
           r0 = mul r1 r0
-          s8 = dot t1 r0
+          s8 = dot t0 r0
         pass 0 end
           n9 = fold s6
           n10 = fold s8
@@ -114,14 +122,14 @@ describe('generated programs', () => {
           n19 = mul n2 n10
           s20 = sum n19
         pass 1 tile
-          r0 = mul t1 s4
+          r0 = mul t0 s4
           r0 = sigmoid r0
-          r1 = mul t1 t0
+          r1 = mul t0 t1
           r1 = mul r0 r1
           r2 = sub s7 r0
           r2 = mul r1 r2
-          r1 = sub t1 n21
-          r0 = mul r0 t0
+          r1 = sub t0 n21
+          r0 = mul r0 t1
           r0 = mul n2 r0
           r0 = fnma n18 r1 r0
           t2 = fma r2 n3 r0
@@ -158,10 +166,10 @@ describe('generated programs', () => {
         s13 = moment s6
       sweep
         pass 0 tile
-          r0 = fma t1 s0 n10
+          r0 = fma t0 s0 n10
           r0 = max s12 r0
-          r0 = div t1 r0
-          t0 = fma r0 s2 s4"
+          r0 = div t0 r0
+          t2 = fma r0 s2 s4"
     `);
   });
 });
