@@ -1,0 +1,174 @@
+import type { Database } from 'better-sqlite3';
+import type { Outcome, OutcomeName } from '../src/eval/outcome.ts';
+import type { Genome } from '../src/graph/genome.ts';
+import type { Origin } from '../src/search/algorithm.ts';
+import { decode, encode } from './json.ts';
+
+/** The key by which a candidate was recognised as something that had been there before. */
+export type Tier = 'structural' | 'functional';
+
+/** One settled candidate. */
+export interface Candidate {
+  /** The proposal's index in its run, from 0; baselines stand before them, at negative indices. */
+  readonly index: number;
+  readonly genome: Genome;
+  readonly structuralKey: string;
+  /** Null where the probe, or the wish for batch independence, rejected it. */
+  readonly functionalKey: string | null;
+  readonly origin: Origin;
+  readonly tier: Tier | null;
+  /** Which evaluation of its function it caused, from 0; null where it caused none. */
+  readonly repeat: number | null;
+  /** Where it caused no evaluation, the seconds in here are 0. */
+  readonly outcome: Outcome;
+  /** Mean accuracy over the anchors, where it has any. */
+  readonly fitness: number | null;
+}
+
+/** What of a candidate's outcome does not depend on the machine's speed, as JSON. */
+function numbersOf(outcome: Outcome): string {
+  if (outcome.outcome !== 'evaluated') return encode({ ...outcome, outcome: undefined });
+  return encode({ perAnchor: outcome.perAnchor.map((score) => ({ ...score, seconds: 0 })) });
+}
+
+const outcomeOf = (name: OutcomeName, numbers: string): Outcome =>
+  ({ outcome: name, ...(decode(numbers) as object) }) as Outcome;
+
+interface Row {
+  run: number;
+  idx: number;
+  genome: string;
+  structural_key: string;
+  functional_key: string | null;
+  origin: Origin['kind'];
+  parent: number | null;
+  baseline: string | null;
+  tier: Tier | null;
+  repeat: number | null;
+  outcome: OutcomeName;
+  numbers: string;
+  fitness: number | null;
+}
+
+function originOf({ origin, parent, baseline }: Row): Origin {
+  if (origin === 'mutation' && parent !== null) return { kind: origin, parent };
+  if (origin === 'baseline' && baseline !== null) return { kind: origin, name: baseline };
+  return { kind: 'random' };
+}
+
+const fromRow = (row: Row): Candidate => ({
+  index: row.idx,
+  genome: JSON.parse(row.genome),
+  structuralKey: row.structural_key,
+  functionalKey: row.functional_key,
+  origin: originOf(row),
+  tier: row.tier,
+  repeat: row.repeat,
+  outcome: outcomeOf(row.outcome, row.numbers),
+  fitness: row.fitness,
+});
+
+/** How many candidates of a run ended in one way. */
+export interface FunnelRow {
+  readonly outcome: OutcomeName;
+  readonly tier: Tier | null;
+  /** True where the candidate has a functional key, so that it got as far as the cache. */
+  readonly keyed: boolean;
+  /** True where it caused an evaluation. */
+  readonly trained: boolean;
+  readonly count: number;
+}
+
+/** What is known of a graph from an earlier candidate of the same structure. */
+export interface KnownStructure {
+  readonly functionalKey: string | null;
+  readonly outcome: OutcomeName;
+}
+
+const COLUMNS = `run, idx, genome, structural_key, functional_key, origin, parent, baseline, tier,
+  repeat, outcome, numbers, fitness`;
+
+export function candidateRepository(db: Database) {
+  const insert = db.prepare(
+    `INSERT INTO candidates (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const one = db.prepare(`SELECT ${COLUMNS} FROM candidates WHERE run = ? AND idx = ?`);
+  const all = db.prepare(`SELECT ${COLUMNS} FROM candidates WHERE run = ? ORDER BY idx`);
+  const last = db.prepare('SELECT max(idx) FROM candidates WHERE run = ?').pluck();
+  // batch-dependent is a wish of a run, not a property of the structure.
+  const structure = db.prepare(`
+    SELECT functional_key AS functionalKey, outcome FROM candidates
+    WHERE structural_key = ? AND (run = ? OR id <= ?) AND outcome <> 'batch-dependent' LIMIT 1`);
+  const ofFunction = db.prepare(`
+    SELECT ${COLUMNS} FROM candidates WHERE functional_key = ? AND run = ? ORDER BY idx LIMIT 1`);
+  const youngest = db.prepare(`
+    SELECT ${COLUMNS} FROM candidates
+    WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
+  const funnel = db.prepare(`
+    SELECT outcome, tier, functional_key IS NOT NULL AS keyed, repeat IS NOT NULL AS trained,
+      count(*) AS count
+    FROM candidates WHERE run = ? AND idx >= 0 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`);
+  const best = db
+    .prepare(`
+    SELECT idx FROM candidates WHERE run = ? AND outcome = 'evaluated' AND idx >= 0
+    ORDER BY fitness DESC, idx LIMIT 1`)
+    .pluck();
+
+  const found = (row: unknown): Candidate | null => (row ? fromRow(row as Row) : null);
+
+  return {
+    /** Call inside a transaction. */
+    insert(run: number, c: Candidate): void {
+      const { origin } = c;
+      insert.run(
+        run,
+        c.index,
+        JSON.stringify(c.genome),
+        c.structuralKey,
+        c.functionalKey,
+        origin.kind,
+        origin.kind === 'mutation' ? origin.parent : null,
+        origin.kind === 'baseline' ? origin.name : null,
+        c.tier,
+        c.repeat,
+        c.outcome.outcome,
+        numbersOf(c.outcome),
+        c.fitness,
+      );
+    },
+
+    at: (run: number, index: number): Candidate | null => found(one.get(run, index)),
+
+    /** All candidates of a run in order, baselines first, one at a time. */
+    *ofRun(run: number): Generator<Candidate> {
+      for (const row of all.iterate(run)) yield fromRow(row as Row);
+    },
+
+    /** The index of the candidate that was committed last, or null. */
+    lastIndex: (run: number): number | null => last.get(run) as number | null,
+
+    /** What the run knows of a structure from its own candidates, and from others' up to `horizon`. */
+    knownStructure: (key: string, run: number, horizon: number): KnownStructure | null =>
+      (structure.get(key, run, horizon) as KnownStructure | undefined) ?? null,
+
+    /** The run's first candidate that computes this function. */
+    firstOfFunction: (key: string, run: number): Candidate | null =>
+      found(ofFunction.get(key, run)),
+
+    /** The last `limit` evaluated candidates with `from` ≤ index < `to`, in order. */
+    youngest: (run: number, from: number, to: number, limit: number): Candidate[] =>
+      (youngest.all(run, from, to, limit) as Row[]).map(fromRow).reverse(),
+
+    /** The proposals of a run by how they ended. */
+    funnel: (run: number): FunnelRow[] =>
+      (funnel.all(run) as { keyed: number; trained: number }[]).map(
+        (row) => ({ ...row, keyed: row.keyed === 1, trained: row.trained === 1 }) as FunnelRow,
+      ),
+
+    /** The run's proposal of the highest fitness, the first among equals. */
+    best(run: number): Candidate | null {
+      const index = best.get(run);
+      return index === undefined ? null : found(one.get(run, index));
+    },
+  };
+}

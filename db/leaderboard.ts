@@ -1,0 +1,92 @@
+import type { Database } from 'better-sqlite3';
+import type { Candidate, candidateRepository } from './candidates.ts';
+
+export interface LeaderboardQuery {
+  readonly protocolKey: string;
+  /** Only functions that this run evaluated or met in the cache, its baselines included. */
+  readonly run?: number;
+  readonly top: number;
+}
+
+/** A function, with its scores under one protocol. */
+export interface LeaderboardRow {
+  readonly functionalKey: string;
+  /** Mean accuracy over anchors and evaluations. */
+  readonly fitness: number;
+  readonly perAnchor: readonly { readonly anchor: string; readonly accuracy: number }[];
+  /** How often it was evaluated. */
+  readonly evaluations: number;
+  /** The first candidate that computes it: of the wanted run where one is wanted, a proposal rather than a baseline. */
+  readonly run: number;
+  readonly candidate: Candidate;
+  /** The baseline that computes the same, by its name. */
+  readonly baseline: string | null;
+}
+
+const SCORED = (where: string) => `
+  SELECT functional_key AS functionalKey, avg(accuracy) AS fitness,
+    count(DISTINCT repeat) AS evaluations
+  FROM evaluations
+  WHERE protocol_key = $protocolKey ${where}
+  GROUP BY functional_key
+  ORDER BY fitness DESC, functional_key
+  LIMIT $top`;
+
+interface Scored {
+  functionalKey: string;
+  fitness: number;
+  evaluations: number;
+}
+
+/** The best functions under one protocol; each appears once, however many candidates compute it. */
+export function leaderboardRepository(
+  db: Database,
+  candidates: ReturnType<typeof candidateRepository>,
+) {
+  const scored = db.prepare(SCORED(''));
+  const scoredInRun = db.prepare(
+    SCORED(`AND functional_key IN
+      (SELECT functional_key FROM candidates WHERE run = $run AND outcome = 'evaluated')`),
+  );
+  const perAnchor = db.prepare(`
+    SELECT anchor, avg(accuracy) AS accuracy FROM evaluations
+    WHERE protocol_key = ? AND functional_key = ? GROUP BY anchor ORDER BY min(id)`);
+  const first = db.prepare(`
+    SELECT run, idx FROM candidates
+    WHERE functional_key = $functionalKey AND outcome = 'evaluated'
+      AND run IN (SELECT id FROM runs WHERE protocol_key = $protocolKey)
+      AND ($run IS NULL OR run = $run)
+    ORDER BY idx < 0, run, idx LIMIT 1`);
+  const baseline = db
+    .prepare(`
+    SELECT baseline FROM candidates WHERE functional_key = ? AND baseline IS NOT NULL
+    ORDER BY run, idx LIMIT 1`)
+    .pluck();
+
+  const complete = (
+    row: Scored,
+    { protocolKey, run = null }: Pick<LeaderboardQuery, 'protocolKey'> & { run?: number | null },
+  ): LeaderboardRow => {
+    const { functionalKey } = row;
+    const place = first.get({ functionalKey, protocolKey, run }) as { run: number; idx: number };
+    return {
+      ...row,
+      perAnchor: perAnchor.all(protocolKey, functionalKey) as LeaderboardRow['perAnchor'],
+      run: place.run,
+      candidate: candidates.at(place.run, place.idx) as Candidate,
+      baseline: (baseline.get(functionalKey) as string | undefined) ?? null,
+    };
+  };
+
+  return {
+    /** Best first. */
+    top({ protocolKey, run, top }: LeaderboardQuery): LeaderboardRow[] {
+      const rows = (
+        run === undefined
+          ? scored.all({ protocolKey, top })
+          : scoredInRun.all({ protocolKey, top, run })
+      ) as Scored[];
+      return rows.map((row) => complete(row, { protocolKey, run: run ?? null }));
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/**
+ * The schema, as numbered steps: step i takes a database of version i to version i + 1. Steps that were
+ * released are never edited; a change is a new step.
+ *
+ * A candidate's row says what its run saw: it alone, with the rows before it, decides how the run goes on.
+ * `evaluations` and `rejections` are the cache that all runs share, one row per anchor and one per function;
+ * their ids, like those of candidates, only ever grow, so that "what was there when the run began" is a
+ * comparison.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE protocols (
+    key TEXT PRIMARY KEY,
+    protocol TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    started TEXT NOT NULL,
+    config TEXT NOT NULL,
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    -- The last rows of other runs that this one knows of.
+    seen_candidates INTEGER NOT NULL,
+    seen_evaluations INTEGER NOT NULL,
+    seen_rejections INTEGER NOT NULL,
+    seconds REAL NOT NULL DEFAULT 0,
+    -- How the last session ended; null while it lasts and where it was killed.
+    stopped TEXT
+  ) STRICT;
+
+  CREATE TABLE candidates (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    -- Proposals count from 0; baselines stand before them, at negative indices.
+    idx INTEGER NOT NULL,
+    genome TEXT NOT NULL,
+    structural_key TEXT NOT NULL,
+    -- Null where the probe rejected it.
+    functional_key TEXT,
+    origin TEXT NOT NULL CHECK (origin IN ('random', 'mutation', 'baseline')),
+    parent INTEGER,
+    baseline TEXT,
+    -- The key by which something earlier was recognised in it.
+    tier TEXT CHECK (tier IN ('structural', 'functional')),
+    -- Which evaluation of its function this candidate caused, counted from 0; null where it caused none.
+    repeat INTEGER,
+    outcome TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    fitness REAL,
+    CHECK ((parent IS NOT NULL) = (origin = 'mutation')),
+    CHECK ((baseline IS NOT NULL) = (origin = 'baseline')),
+    CHECK ((fitness IS NOT NULL) = (outcome = 'evaluated'))
+  ) STRICT;
+  CREATE UNIQUE INDEX candidates_by_index ON candidates (run, idx);
+  CREATE INDEX candidates_by_structure ON candidates (structural_key);
+  CREATE INDEX candidates_by_function ON candidates (functional_key, run, idx)
+    WHERE functional_key IS NOT NULL;
+  CREATE INDEX candidates_by_outcome
+    ON candidates (run, outcome, idx, functional_key, tier, repeat, fitness);
+
+  CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    functional_key TEXT NOT NULL,
+    -- With the two keys it decides the seed.
+    repeat INTEGER NOT NULL,
+    anchor TEXT NOT NULL,
+    accuracy REAL NOT NULL,
+    -- Null where it is not a number.
+    loss REAL,
+    steps INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    idx INTEGER NOT NULL,
+    at TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX evaluations_by_function
+    ON evaluations (protocol_key, functional_key, repeat, anchor);
+
+  CREATE TABLE rejections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    functional_key TEXT NOT NULL,
+    repeat INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    -- 0 where another attempt may end otherwise (timeout, crash): other runs do not rely on it.
+    lasting INTEGER NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    idx INTEGER NOT NULL,
+    at TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX rejections_by_function
+    ON rejections (protocol_key, functional_key) WHERE lasting = 1;
+  `,
+];

@@ -1,0 +1,130 @@
+import type { Database } from 'better-sqlite3';
+
+/** How a session of a run ended. */
+export type Stop = 'finished' | 'interrupted';
+
+/** The last rows of other runs that a run knows of; what comes later is not there for it. */
+export interface Horizon {
+  readonly candidates: number;
+  readonly evaluations: number;
+  readonly rejections: number;
+}
+
+export interface Run {
+  readonly id: number;
+  /** ISO 8601. */
+  readonly started: string;
+  readonly config: unknown;
+  readonly protocolKey: string;
+  readonly horizon: Horizon;
+  /** Time spent on it, all sessions together. */
+  readonly seconds: number;
+  /** Null while it is running, and where it was killed. */
+  readonly stopped: Stop | null;
+  /** Committed proposals, baselines not counted. */
+  readonly proposals: number;
+  /** Those of them with a fitness, cache hits included. */
+  readonly evaluated: number;
+  readonly bestFitness: number | null;
+}
+
+interface Row {
+  id: number;
+  started: string;
+  config: string;
+  protocol_key: string;
+  seen_candidates: number;
+  seen_evaluations: number;
+  seen_rejections: number;
+  seconds: number;
+  stopped: Stop | null;
+  proposals: number;
+  evaluated: number;
+  best_fitness: number | null;
+}
+
+const fromRow = (row: Row): Run => ({
+  id: row.id,
+  started: row.started,
+  config: JSON.parse(row.config),
+  protocolKey: row.protocol_key,
+  horizon: {
+    candidates: row.seen_candidates,
+    evaluations: row.seen_evaluations,
+    rejections: row.seen_rejections,
+  },
+  seconds: row.seconds,
+  stopped: row.stopped,
+  proposals: row.proposals,
+  evaluated: row.evaluated,
+  bestFitness: row.best_fitness,
+});
+
+// Proposals are committed in order and without gaps, so the last index tells their number.
+const SELECT = `
+  SELECT runs.*,
+    (SELECT ifnull(max(idx), -1) + 1 FROM candidates WHERE run = runs.id AND idx >= 0) AS proposals,
+    (SELECT count(*) FROM candidates
+      WHERE run = runs.id AND outcome = 'evaluated' AND idx >= 0) AS evaluated,
+    (SELECT max(fitness) FROM candidates
+      WHERE run = runs.id AND outcome = 'evaluated' AND idx >= 0) AS best_fitness
+  FROM runs`;
+
+export interface NewRun {
+  readonly started: string;
+  readonly config: object;
+  readonly protocolKey: string;
+  readonly protocol: object;
+}
+
+export function runRepository(db: Database) {
+  const insertProtocol = db.prepare(
+    'INSERT OR IGNORE INTO protocols (key, protocol) VALUES (?, ?)',
+  );
+  const insert = db.prepare(`
+    INSERT INTO runs (started, config, protocol_key, seen_candidates, seen_evaluations, seen_rejections)
+    SELECT ?, ?, ?,
+      (SELECT ifnull(max(id), 0) FROM candidates),
+      (SELECT ifnull(max(id), 0) FROM evaluations),
+      (SELECT ifnull(max(id), 0) FROM rejections)`);
+  const byId = db.prepare(`${SELECT} WHERE id = ?`);
+  const all = db.prepare(`${SELECT} ORDER BY id`);
+  const stop = db.prepare('UPDATE runs SET stopped = ?, seconds = ? WHERE id = ?');
+  const protocol = db.prepare('SELECT protocol FROM protocols WHERE key = ?').pluck();
+  const protocols = db.prepare('SELECT key, protocol FROM protocols ORDER BY key');
+
+  const begin = db.transaction(({ started, config, protocolKey, protocol }: NewRun): number => {
+    insertProtocol.run(protocolKey, JSON.stringify(protocol));
+    return Number(insert.run(started, JSON.stringify(config), protocolKey).lastInsertRowid);
+  });
+
+  return {
+    /** Opens a run that sees what other runs have committed until now. Returns its id. */
+    begin: (run: NewRun): number => begin.immediate(run),
+
+    byId(id: number): Run | null {
+      const row = byId.get(id) as Row | undefined;
+      return row ? fromRow(row) : null;
+    },
+
+    /** Oldest first. */
+    list: (): Run[] => (all.all() as Row[]).map(fromRow),
+
+    /** Notes how a session ended, or with null that one begins. */
+    stopped(id: number, stopped: Stop | null, seconds: number): void {
+      stop.run(stopped, seconds, id);
+    },
+
+    /** The protocol behind a key, as it was stored. */
+    protocol(key: string): unknown {
+      const text = protocol.get(key) as string | undefined;
+      return text === undefined ? null : JSON.parse(text);
+    },
+
+    protocols: (): { key: string; protocol: unknown }[] =>
+      (protocols.all() as { key: string; protocol: string }[]).map(({ key, protocol }) => ({
+        key,
+        protocol: JSON.parse(protocol),
+      })),
+  };
+}

@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+import { type ProtocolOverrides, resolveProtocol } from '../eval/presets.ts';
+import { protocolSchema } from '../eval/protocol.ts';
+import {
+  isRecord,
+  mergeSettings,
+  oneOf,
+  realNumber,
+  settings,
+  trueOrFalse,
+  validate,
+  wholeNumber,
+} from '../eval/settings.ts';
+import { MAX_NODES } from '../graph/genome.ts';
+import { ZOO } from '../graph/zoo.ts';
+import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
+import { PRIMITIVES } from './space.ts';
+
+const ZOO_NAMES = ZOO.map(({ name }) => name) as [string, ...string[]];
+const PRIMITIVE_NAMES = PRIMITIVES.map(({ name }) => name) as [string, ...string[]];
+const ALGORITHM_NAMES = Object.keys(ALGORITHMS) as [AlgorithmName, ...AlgorithmName[]];
+
+const zooNames = () =>
+  z
+    .array(oneOf(ZOO_NAMES), 'a list of names of the zoo')
+    .refine((names) => new Set(names).size === names.length, 'a list without repetitions');
+
+const configShape = settings({
+  /** Everything random in the search depends on it; evaluations depend on the protocol's. */
+  seed: wholeNumber(0, 2 ** 32 - 1),
+  proposals: wholeNumber(1, 1_000_000_000),
+  /**
+   * A proposal sees the results of those that lie at least this far before it. More keeps more workers
+   * busy; less lets evolution learn sooner. The results do not depend on the number of workers.
+   */
+  lookahead: wholeNumber(1, 10_000),
+  algorithm: oneOf(ALGORITHM_NAMES),
+  /** The aging window: how many of the youngest evaluated candidates can be parents. */
+  population: wholeNumber(1, 1_000_000),
+  /** Share of the population that competes to be a parent, but at least `tournamentMinimum`. */
+  tournament: realNumber(0, 1),
+  tournamentMinimum: wholeNumber(1, 1_000_000),
+  criterion: oneOf(['pareto', 'average']),
+  /** Probability of a fresh random genome in place of a mutated parent. */
+  exploration: realNumber(0, 1),
+  /** Proposals are random until this many candidates were evaluated. */
+  founders: wholeNumber(1, 1_000_000),
+  /** Nodes of a genome besides the four initial ones. */
+  genomeNodes: wholeNumber(1, MAX_NODES),
+  /** How often a primitive is drawn, relative to the others; 1 where nothing is said. */
+  primitiveWeights: z.partialRecord(
+    oneOf(PRIMITIVE_NAMES),
+    realNumber(0, 1_000_000),
+    'an object with numbers by primitive',
+  ),
+  /** Rejects layers with live moments over the batch. */
+  batchIndependent: trueOrFalse(),
+  /** Layers of the zoo that are evaluated first, as the bar to beat. */
+  baselines: zooNames(),
+  /** Layers of the zoo that are evaluated first and belong to the population. */
+  warmStart: zooNames(),
+  protocol: protocolSchema,
+});
+
+/** Everything that decides the course of a search. Plain JSON; stored with the run. */
+export type SearchConfig = z.output<typeof configShape>;
+
+export const searchConfigSchema = configShape.superRefine(({ primitiveWeights }, context) => {
+  if (PRIMITIVE_NAMES.every((name) => primitiveWeights[name] === 0))
+    context.addIssue({
+      code: 'custom',
+      path: ['primitiveWeights'],
+      message: 'an object that leaves at least one primitive above 0',
+    });
+});
+
+/** What a search is without preset: the paper's settings (Liu et al. 2020), where it gives them. */
+const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
+  seed: 0,
+  proposals: 10_000,
+  lookahead: 64,
+  algorithm: 'evolution',
+  population: 2500,
+  tournament: 0.05,
+  tournamentMinimum: 2,
+  criterion: 'pareto',
+  exploration: 0.5,
+  founders: 10,
+  genomeNodes: 10,
+  primitiveWeights: {},
+  batchIndependent: false,
+  baselines: ['BN-ReLU', 'BN-SiLU', 'EvoNorm-B0', 'EvoNorm-S0'],
+  warmStart: [],
+};
+
+/** Presets by name; each goes with the protocol preset of the same name. */
+export const SEARCH_PRESETS: Readonly<Record<string, Partial<Omit<SearchConfig, 'protocol'>>>> = {
+  /**
+   * About one random graph in a hundred is worth training, so a run of 1,500 proposals that waited for
+   * a large population would be over before evolution began. So the first survivor is a parent at once,
+   * the window is short, tournaments are large enough to select among few, and exploration is rarer than
+   * in the paper.
+   */
+  quick: {
+    proposals: 1500,
+    lookahead: 32,
+    population: 100,
+    tournament: 0.1,
+    tournamentMinimum: 3,
+    exploration: 0.3,
+    founders: 1,
+  },
+};
+
+export interface ConfigSources {
+  readonly preset?: string;
+  /** The content of a configuration file: any part of a SearchConfig. */
+  readonly file?: unknown;
+  /** The same, from flags. */
+  readonly flags?: unknown;
+  /** `Engine.numerics` of the engine that will run. */
+  readonly numerics: string;
+}
+
+/** The configuration: defaults < preset < file < flags. A UserError names the first wrong setting. */
+export function resolveSearchConfig(sources: ConfigSources): SearchConfig {
+  const { preset = 'quick', file = {}, flags = {}, numerics } = sources;
+  if (!isRecord(file)) throw new UserError('The configuration file must hold a JSON object.');
+  const { protocol: overrides, ...search } = mergeSettings(file, flags) as Record<string, unknown>;
+  const merged = mergeSettings({ ...DEFAULTS, ...presetNamed(preset) }, search) as object;
+  if (overrides !== undefined && !isRecord(overrides))
+    throw new UserError(
+      `The configuration: protocol is ${JSON.stringify(overrides)}; it must be an object.`,
+    );
+  const protocol = resolveProtocol(preset, (overrides ?? {}) as ProtocolOverrides, numerics);
+  return validate(searchConfigSchema, { ...merged, protocol }, 'The configuration');
+}
+
+function presetNamed(name: string): Partial<SearchConfig> {
+  if (Object.hasOwn(SEARCH_PRESETS, name)) return SEARCH_PRESETS[name] as Partial<SearchConfig>;
+  const known = Object.keys(SEARCH_PRESETS).join(', ');
+  throw new UserError(`There is no preset ${JSON.stringify(name)}; the presets are ${known}.`);
+}

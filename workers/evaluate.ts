@@ -1,0 +1,28 @@
+import { workerData } from 'piscina';
+import { UserError } from '../src/errors.ts';
+import type { Engine } from '../src/eval/engine.ts';
+import { evaluateLayer } from '../src/eval/evaluate.ts';
+import { nativeEngine } from '../src/eval/native/engine.ts';
+import { layerOf } from '../src/graph/genome.ts';
+import type { Job, JobResult, Reply, WorkerData } from './messages.ts';
+
+const { dataset } = workerData as WorkerData;
+
+let engine: Engine | undefined;
+
+function evaluate({ genome, protocol, seed }: Job): JobResult {
+  engine ??= nativeEngine();
+  const start = performance.now();
+  const outcome = evaluateLayer({ layer: layerOf(genome), protocol, seed, dataset, engine });
+  return { outcome, seconds: (performance.now() - start) / 1000 };
+}
+
+/** The entry of a worker thread: runs one job. */
+export default function work(job: Job): Reply {
+  try {
+    return { result: evaluate(job) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { refusal: { message: error.message, exitCode: error.exitCode } };
+  }
+}
