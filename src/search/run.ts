@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import type { Run, Stop } from '../../db/runs.ts';
 import type { Settled, Store } from '../../db/store.ts';
@@ -139,6 +140,8 @@ class Search {
     this.#start = this.#now();
     const signals = [this.#stopJobs.signal, ...(options.signal ? [options.signal] : [])];
     this.#signal = AbortSignal.any(signals);
+    // Every job in flight listens to it.
+    setMaxListeners(0, this.#signal);
     this.#funnel = new Funnel(store, run, config);
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;

@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest';
+import { UserError } from '../../src/errors.ts';
+import { protocolKey } from '../../src/eval/protocol.ts';
+import {
+  type ConfigSources,
+  resolveSearchConfig,
+  searchConfigSchema,
+} from '../../src/search/config.ts';
+
+const resolve = (sources: Omit<ConfigSources, 'numerics'> = {}) =>
+  resolveSearchConfig({ numerics: 'native/avx2', ...sources });
+
+const complaint = (sources: Omit<ConfigSources, 'numerics'>): string => {
+  try {
+    resolve(sources);
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+  throw new Error('expected a UserError');
+};
+
+describe('the configuration', () => {
+  test('goes from defaults over preset and file to flags', () => {
+    const config = resolve({
+      file: { proposals: 10, seed: 3, protocol: { steps: 100 } },
+      flags: { proposals: 20, protocol: { batch: 32 } },
+    });
+    expect(config).toMatchObject({ proposals: 20, seed: 3, population: 100, genomeNodes: 10 });
+    expect(config.protocol).toMatchObject({ steps: 100, batch: 32, numerics: 'native/avx2' });
+  });
+
+  test('survives JSON, and is as valid then', () => {
+    const config = resolve();
+    const again = searchConfigSchema.parse(JSON.parse(JSON.stringify(config)));
+    expect(again).toEqual(config);
+    expect(protocolKey(again.protocol)).toBe(protocolKey(config.protocol));
+  });
+
+  test.each([
+    [{ proposals: 0 }, 'proposals is 0; it must be a whole number from 1 to 1,000,000,000.'],
+    [{ exploration: 1.5 }, 'exploration is 1.5; it must be a number from 0 to 1.'],
+    [{ seed: 'x' }, 'seed is "x"; it must be a whole number from 0 to 4,294,967,295.'],
+    [{ criterion: 'best' }, 'criterion is "best"; it must be one of pareto, average.'],
+    [{ baselines: ['BN-RELU'] }, 'baselines.0 is "BN-RELU"; it must be one of BN-ReLU,'],
+    [{ baselines: ['SiLU', 'SiLU'] }, 'baselines is ["SiLU","SiLU"]; it must be a list without'],
+    [{ primitiveWeights: { add: -1 } }, 'primitiveWeights.add is -1; it must be a number from 0'],
+    [{ primitiveWeights: { 'mean[x]': 1 } }, 'mean[x]'],
+    [{ windows: 5 }, 'has no setting windows'],
+    [{ protocol: 3 }, 'protocol is 3; it must be an object.'],
+    [{ protocol: { steps: -1 } }, 'steps is -1; it must be a whole number from 1'],
+  ])('is refused with a sentence: %j', (file, sentence) => {
+    expect(complaint({ file })).toContain(sentence);
+    expect(complaint({ flags: file })).toContain(sentence);
+  });
+
+  test('is refused where no primitive is left, or the preset or file make no sense', () => {
+    const all = Object.fromEntries(
+      ['add', 'mul', 'div', 'max', 'neg', 'sigmoid', 'tanh', 'exp', 'log', 'abs', 'square', 'sqrt']
+        .concat(
+          ['mean', 'rms', 'std'].flatMap((m) =>
+            ['bwh', 'whc', 'wh', 'whc/g'].map((i) => `${m}[${i}]`),
+          ),
+        )
+        .map((name) => [name, 0]),
+    );
+    expect(complaint({ file: { primitiveWeights: all } })).toContain('at least one primitive');
+    expect(complaint({ preset: 'slow' })).toContain('There is no preset "slow"');
+    expect(complaint({ file: [1] })).toContain('must hold a JSON object');
+  });
+});
