@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { UserError } from '../src/errors.ts';
@@ -57,13 +57,19 @@ function guarded(db: Database.Database, use: () => Opened): Opened {
   }
 }
 
+/** Throws a UserError where no file can be at `path`. */
+function checkPath(path: string): void {
+  if (path === ':memory:') return;
+  const folder = dirname(resolve(path));
+  if (!existsSync(folder))
+    throw new UserError(`The database ${path} cannot be there: there is no folder ${folder}.`, 1);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    throw new UserError(`${path} is a folder; name a file in it for the database.`, 1);
+}
+
 /** Opens the database for its one writer, creating it where there is none. */
 export function openForWriting(path: string): Opened {
-  if (path !== ':memory:' && !existsSync(dirname(resolve(path))))
-    throw new UserError(
-      `The database ${path} cannot be created: there is no folder ${dirname(resolve(path))}.`,
-      1,
-    );
+  checkPath(path);
   const db = new Database(path, { timeout: PATIENCE_MS });
   return guarded(db, () => {
     checkOwner(db, path);
@@ -89,6 +95,7 @@ export function openForWriting(path: string): Opened {
 
 /** Opens the database for reading, also while somebody writes it. */
 export function openForReading(path: string): Opened {
+  checkPath(path);
   if (!existsSync(path))
     throw new UserError(`There is no database ${path}; \`evolayer search\` writes one.`, 1);
   const db = readableConnection(path);
