@@ -18,7 +18,6 @@ import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
 import { PRIMITIVES } from './space.ts';
 
 const ZOO_NAMES = ZOO.map(({ name }) => name) as [string, ...string[]];
-const PRIMITIVE_NAMES = PRIMITIVES.map(({ name }) => name) as [string, ...string[]];
 const ALGORITHM_NAMES = Object.keys(ALGORITHMS) as [AlgorithmName, ...AlgorithmName[]];
 
 const zooNames = () =>
@@ -31,8 +30,9 @@ const configShape = settings({
   seed: wholeNumber(0, 2 ** 32 - 1),
   proposals: wholeNumber(1, 1_000_000_000),
   /**
-   * A proposal sees the results of those that lie at least this far before it. More keeps more workers
-   * busy; less lets evolution learn sooner. The results do not depend on the number of workers.
+   * A proposal sees the results of those that lie at least this far before it. Less lets evolution learn
+   * sooner, more keeps more workers busy: most proposals cost nothing, so that 2 workers want about 32,
+   * 4 want 64 and 16 want 256. The results do not depend on the number of workers.
    */
   lookahead: wholeNumber(1, 10_000),
   algorithm: oneOf(ALGORITHM_NAMES),
@@ -49,10 +49,8 @@ const configShape = settings({
   /** Nodes of a genome besides the four initial ones. */
   genomeNodes: wholeNumber(1, MAX_NODES),
   /** How often a primitive is drawn, relative to the others; 1 where nothing is said. */
-  primitiveWeights: z.partialRecord(
-    oneOf(PRIMITIVE_NAMES),
-    realNumber(0, 1_000_000),
-    'an object with numbers by primitive',
+  primitiveWeights: settings(
+    Object.fromEntries(PRIMITIVES.map(({ name }) => [name, realNumber(0, 1_000_000).optional()])),
   ),
   /** Rejects layers with live moments over the batch. */
   batchIndependent: trueOrFalse(),
@@ -67,7 +65,7 @@ const configShape = settings({
 export type SearchConfig = z.output<typeof configShape>;
 
 export const searchConfigSchema = configShape.superRefine(({ primitiveWeights }, context) => {
-  if (PRIMITIVE_NAMES.every((name) => primitiveWeights[name] === 0))
+  if (PRIMITIVES.every(({ name }) => primitiveWeights[name] === 0))
     context.addIssue({
       code: 'custom',
       path: ['primitiveWeights'],
@@ -79,7 +77,7 @@ export const searchConfigSchema = configShape.superRefine(({ primitiveWeights },
 const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
   seed: 0,
   proposals: 10_000,
-  lookahead: 64,
+  lookahead: 256,
   algorithm: 'evolution',
   population: 2500,
   tournament: 0.05,
@@ -104,7 +102,7 @@ export const SEARCH_PRESETS: Readonly<Record<string, Partial<Omit<SearchConfig, 
    */
   quick: {
     proposals: 1500,
-    lookahead: 32,
+    lookahead: 64,
     population: 100,
     tournament: 0.1,
     tournamentMinimum: 3,
