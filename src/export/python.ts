@@ -1,0 +1,85 @@
+import { UserError } from '../errors.ts';
+import type { Exported } from './exported.ts';
+
+/** What the Python targets have in common. */
+
+/** Python's keywords, and the names that exported modules define or import themselves. */
+const TAKEN = new Set(
+  `False None True and as assert async await break class continue def del elif else except finally
+  for from global if import in is lambda nonlocal not or pass raise return try while with yield
+  Callable Tensor nn torch ValueError super tuple next range min float int bool getattr`.split(
+    /\s+/,
+  ),
+);
+
+/** Throws a UserError where `name` cannot be the name of an exported class. */
+export function checkClassName(name: string): string {
+  if (/^[A-Za-z][A-Za-z0-9_]{0,99}$/.test(name) && !TAKEN.has(name)) return name;
+  const shown = JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+  throw new UserError(
+    `${shown} cannot be the name of a class; take letters, digits and _, a letter first, and no keyword.`,
+  );
+}
+
+/** A class name for a layer: of its zoo name where it has one, else of its id. */
+export const defaultClassName = ({ zooName, id }: Pick<Exported, 'zooName' | 'id'>): string =>
+  zooName ? zooName.replaceAll(/[^A-Za-z0-9]/g, '') : `Layer${id.slice(0, 8)}`;
+
+/** The docstring of a module: formula, id and scores of the layer. */
+export function moduleDoc({ formula, id, zooName, scores }: Exported): string {
+  const name = zooName ?? 'A layer that evolayer discovered';
+  const lines = [`${name}.`, '', ...equation(formula), '', `id: ${id}`];
+  if (scores) {
+    const { mean, protocol, evaluations, perAnchor } = scores;
+    const times = `${evaluations} evaluation${evaluations === 1 ? '' : 's'}`;
+    lines.push(
+      `validation accuracy: ${mean.toFixed(4)} (protocol ${protocol}, ${times})`,
+      ...perAnchor.map(({ anchor, accuracy }) => `    ${anchor}: ${accuracy.toFixed(4)}`),
+    );
+  }
+  return `"""${lines.map(inert).join('\n')}\n"""`;
+}
+
+const LONGEST_FORMULA = 2000;
+
+function equation(formula: string): string[] {
+  if (formula.length > LONGEST_FORMULA)
+    return [`(its formula has ${formula.length} characters and is left out)`];
+  return wrap(`y = gamma * (${formula}) + beta`, 80).map((line) => `    ${line}`);
+}
+
+/** Text that cannot end a docstring or escape in it. */
+const inert = (text: string): string =>
+  text
+    .replaceAll(/[^\x20-\x7e]/g, '?')
+    .replaceAll('\\', '/')
+    .replaceAll('"', "'");
+
+/** Breaks text at spaces into lines of at most `width` characters, where words allow. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** `def` with its parameters, on one line where they fit. */
+export function signature(name: string, parameters: readonly string[], result: string): string[] {
+  const line = `def ${name}(${parameters.join(', ')}) -> ${result}:`;
+  if (line.length <= 84) return [line];
+  return [`def ${name}(`, ...parameters.map((p) => `    ${p},`), `) -> ${result}:`];
+}
+
+/** Lines one level deeper. */
+export const indent = (lines: readonly string[]): string[] =>
+  lines.map((line) => (line === '' ? '' : `    ${line}`));
+
+/** A number as a float literal: 1e-5, 0.9, 1.0. */
+export const pythonFloat = (value: number): string => {
+  const text = value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+};
