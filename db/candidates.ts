@@ -117,10 +117,10 @@ export function candidateRepository(db: Database) {
   const found = (row: unknown): Candidate | null => (row ? fromRow(row as Row) : null);
 
   return {
-    /** Call inside a transaction. */
-    insert(run: number, c: Candidate): void {
+    /** Call inside a transaction. Returns the row's id, which is above those of all other candidates. */
+    insert(run: number, c: Candidate): number {
       const { origin } = c;
-      insert.run(
+      const { lastInsertRowid } = insert.run(
         run,
         c.index,
         JSON.stringify(c.genome),
@@ -135,6 +135,7 @@ export function candidateRepository(db: Database) {
         numbersOf(c.outcome),
         c.fitness,
       );
+      return Number(lastInsertRowid);
     },
 
     at: (run: number, index: number): Candidate | null => found(one.get(run, index)),

@@ -2,13 +2,13 @@ import type { Database } from 'better-sqlite3';
 import type { AnchorScore, Outcome, OutcomeName, Rejection } from '../src/eval/outcome.ts';
 import { decode, encode } from './json.ts';
 
-/** An evaluation that ran: of which function, under which protocol, for which candidate, and how it ended. */
+/** An evaluation that ran: of which function, under which protocol, and how it ended. */
 export interface NewEvaluation {
   readonly protocolKey: string;
   readonly functionalKey: string;
   readonly repeat: number;
-  readonly run: number;
-  readonly index: number;
+  /** The id of the candidate that caused it. */
+  readonly candidate: number;
   /** ISO 8601. */
   readonly at: string;
   /** Time that the worker spent. */
@@ -16,6 +16,7 @@ export interface NewEvaluation {
   readonly outcome: Outcome;
 }
 
+/** A score, and the candidate that it was measured for. */
 export interface StoredScore extends AnchorScore {
   readonly protocolKey: string;
   readonly functionalKey: string;
@@ -39,6 +40,8 @@ interface ScoreRow {
   at: string;
 }
 
+type KnownRow = Pick<ScoreRow, 'anchor' | 'accuracy' | 'loss' | 'steps'>;
+
 const scoreFromRow = (row: ScoreRow): StoredScore => ({
   protocolKey: row.protocol_key,
   functionalKey: row.functional_key,
@@ -56,43 +59,41 @@ const scoreFromRow = (row: ScoreRow): StoredScore => ({
 /** Rejections that the same evaluation would give again. A timeout or a crash may be the machine's fault. */
 const isLasting = (outcome: OutcomeName): boolean => outcome !== 'timeout' && outcome !== 'crashed';
 
-const SCORE_COLUMNS = `protocol_key, functional_key, repeat, anchor, accuracy, loss, steps, seconds,
-  run, idx, at`;
-
 /** The functional equivalence cache, and the record of all training that was ever done. */
 export function evaluationRepository(db: Database) {
   // An evaluation is a function of the two keys and `repeat`: where the row is there, it says the same.
   const insertScore = db.prepare(`
-    INSERT OR IGNORE INTO evaluations (${SCORE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    INSERT OR IGNORE INTO evaluations (protocol_key, functional_key, repeat, position, anchor,
+      accuracy, loss, steps, seconds, candidate, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const insertRejection = db.prepare(`
-    INSERT OR IGNORE INTO rejections
-      (protocol_key, functional_key, repeat, outcome, numbers, seconds, lasting, run, idx, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    INSERT INTO rejections
+      (protocol_key, functional_key, repeat, outcome, numbers, seconds, lasting, candidate, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const scores = db.prepare(`
-    SELECT ${SCORE_COLUMNS} FROM evaluations
-    WHERE protocol_key = ? AND functional_key = ? AND repeat = ? AND id <= ? ORDER BY id`);
+    SELECT anchor, accuracy, loss, steps FROM evaluations
+    WHERE protocol_key = ? AND functional_key = ? AND repeat = 0 AND candidate <= ?
+    ORDER BY position`);
   const rejection = db.prepare(`
     SELECT outcome, numbers FROM rejections
-    WHERE protocol_key = ? AND functional_key = ? AND lasting = 1 AND id <= ?`);
+    WHERE protocol_key = ? AND functional_key = ? AND lasting = 1 AND candidate <= ? LIMIT 1`);
   const ofFunction = db.prepare(`
-    SELECT ${SCORE_COLUMNS} FROM evaluations
-    WHERE protocol_key = ? AND functional_key = ? ORDER BY repeat, id`);
+    SELECT evaluations.*, run, idx FROM evaluations JOIN candidates ON candidates.id = candidate
+    WHERE protocol_key = ? AND evaluations.functional_key = ?
+    ORDER BY evaluations.repeat, position`);
 
-  const insertEvaluated = (
-    e: NewEvaluation,
-    { anchor, accuracy, loss, steps, seconds }: AnchorScore,
-  ) =>
+  const insertEvaluated = (e: NewEvaluation, score: AnchorScore, position: number) =>
     insertScore.run(
       e.protocolKey,
       e.functionalKey,
       e.repeat,
-      anchor,
-      accuracy,
-      loss,
-      steps,
-      seconds,
-      e.run,
-      e.index,
+      position,
+      score.anchor,
+      score.accuracy,
+      score.loss,
+      score.steps,
+      score.seconds,
+      e.candidate,
       e.at,
     );
 
@@ -105,8 +106,7 @@ export function evaluationRepository(db: Database) {
       encode(numbers),
       e.seconds,
       isLasting(outcome) ? 1 : 0,
-      e.run,
-      e.index,
+      e.candidate,
       e.at,
     );
 
@@ -115,7 +115,8 @@ export function evaluationRepository(db: Database) {
     insert(evaluation: NewEvaluation): void {
       const { outcome } = evaluation;
       if (outcome.outcome === 'evaluated')
-        for (const score of outcome.perAnchor) insertEvaluated(evaluation, score);
+        for (const [position, score] of outcome.perAnchor.entries())
+          insertEvaluated(evaluation, score, position);
       else insertRejected(evaluation, outcome);
     },
 
@@ -123,25 +124,15 @@ export function evaluationRepository(db: Database) {
      * How the first evaluation of a function ended, in any run up to the horizon: the seconds in it are 0,
      * for they were spent elsewhere. Null where there was none, or none that another run may rely on.
      */
-    known(
-      protocolKey: string,
-      functionalKey: string,
-      horizon: { readonly evaluations: number; readonly rejections: number },
-    ): Outcome | null {
-      const rejected = rejection.get(protocolKey, functionalKey, horizon.rejections) as
+    known(protocolKey: string, functionalKey: string, horizon: number): Outcome | null {
+      const rejected = rejection.get(protocolKey, functionalKey, horizon) as
         | { outcome: OutcomeName; numbers: string }
         | undefined;
       if (rejected)
         return { outcome: rejected.outcome, ...(decode(rejected.numbers) as object) } as Rejection;
-      const rows = scores.all(protocolKey, functionalKey, 0, horizon.evaluations) as ScoreRow[];
+      const rows = scores.all(protocolKey, functionalKey, horizon) as KnownRow[];
       if (rows.length === 0) return null;
-      const perAnchor = rows.map(({ anchor, accuracy, loss, steps }) => ({
-        anchor,
-        accuracy,
-        loss: loss ?? Number.NaN,
-        steps,
-        seconds: 0,
-      }));
+      const perAnchor = rows.map((row) => ({ ...row, loss: row.loss ?? Number.NaN, seconds: 0 }));
       return { outcome: 'evaluated', perAnchor };
     },
 

@@ -50,7 +50,7 @@ export function leaderboardRepository(
   );
   const perAnchor = db.prepare(`
     SELECT anchor, avg(accuracy) AS accuracy FROM evaluations
-    WHERE protocol_key = ? AND functional_key = ? GROUP BY anchor ORDER BY min(id)`);
+    WHERE protocol_key = ? AND functional_key = ? GROUP BY position, anchor`);
   const first = db.prepare(`
     SELECT run, idx FROM candidates
     WHERE functional_key = $functionalKey AND outcome = 'evaluated'

@@ -3,9 +3,8 @@
  * released are never edited; a change is a new step.
  *
  * A candidate's row says what its run saw: it alone, with the rows before it, decides how the run goes on.
- * `evaluations` and `rejections` are the cache that all runs share, one row per anchor and one per function;
- * their ids, like those of candidates, only ever grow, so that "what was there when the run began" is a
- * comparison.
+ * `evaluations` and `rejections` are the cache that all runs share; each row names the candidate that caused
+ * it. Ids of candidates only ever grow, so that "what was there when the run began" is a comparison.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -19,10 +18,8 @@ export const MIGRATIONS: readonly string[] = [
     started TEXT NOT NULL,
     config TEXT NOT NULL,
     protocol_key TEXT NOT NULL REFERENCES protocols (key),
-    -- The last rows of other runs that this one knows of.
-    seen_candidates INTEGER NOT NULL,
-    seen_evaluations INTEGER NOT NULL,
-    seen_rejections INTEGER NOT NULL,
+    -- The last candidate of other runs that this one knows of, with its evaluation.
+    horizon INTEGER NOT NULL,
     seconds REAL NOT NULL DEFAULT 0,
     -- How the last session ended; null while it lasts and where it was killed.
     stopped TEXT
@@ -59,26 +56,24 @@ export const MIGRATIONS: readonly string[] = [
     ON candidates (run, outcome, idx, functional_key, tier, repeat, fitness);
 
   CREATE TABLE evaluations (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
     protocol_key TEXT NOT NULL REFERENCES protocols (key),
     functional_key TEXT NOT NULL,
     -- With the two keys it decides the seed.
     repeat INTEGER NOT NULL,
+    -- Of the anchor, in the protocol's order.
+    position INTEGER NOT NULL,
     anchor TEXT NOT NULL,
     accuracy REAL NOT NULL,
     -- Null where it is not a number.
     loss REAL,
     steps INTEGER NOT NULL,
     seconds REAL NOT NULL,
-    run INTEGER NOT NULL REFERENCES runs (id),
-    idx INTEGER NOT NULL,
-    at TEXT NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX evaluations_by_function
-    ON evaluations (protocol_key, functional_key, repeat, anchor);
+    candidate INTEGER NOT NULL REFERENCES candidates (id),
+    at TEXT NOT NULL,
+    PRIMARY KEY (protocol_key, functional_key, repeat, position)
+  ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE rejections (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
     protocol_key TEXT NOT NULL REFERENCES protocols (key),
     functional_key TEXT NOT NULL,
     repeat INTEGER NOT NULL,
@@ -87,11 +82,9 @@ export const MIGRATIONS: readonly string[] = [
     seconds REAL NOT NULL,
     -- 0 where another attempt may end otherwise (timeout, crash): other runs do not rely on it.
     lasting INTEGER NOT NULL,
-    run INTEGER NOT NULL REFERENCES runs (id),
-    idx INTEGER NOT NULL,
-    at TEXT NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX rejections_by_function
-    ON rejections (protocol_key, functional_key) WHERE lasting = 1;
+    candidate INTEGER NOT NULL REFERENCES candidates (id),
+    at TEXT NOT NULL,
+    PRIMARY KEY (protocol_key, functional_key, candidate)
+  ) STRICT, WITHOUT ROWID;
   `,
 ];

@@ -3,20 +3,14 @@ import type { Database } from 'better-sqlite3';
 /** How a session of a run ended. */
 export type Stop = 'finished' | 'interrupted';
 
-/** The last rows of other runs that a run knows of; what comes later is not there for it. */
-export interface Horizon {
-  readonly candidates: number;
-  readonly evaluations: number;
-  readonly rejections: number;
-}
-
 export interface Run {
   readonly id: number;
   /** ISO 8601. */
   readonly started: string;
   readonly config: unknown;
   readonly protocolKey: string;
-  readonly horizon: Horizon;
+  /** The last candidate of other runs that this one knows of; what came later is not there for it. */
+  readonly horizon: number;
   /** Time spent on it, all sessions together. */
   readonly seconds: number;
   /** Null while it is running, and where it was killed. */
@@ -33,9 +27,7 @@ interface Row {
   started: string;
   config: string;
   protocol_key: string;
-  seen_candidates: number;
-  seen_evaluations: number;
-  seen_rejections: number;
+  horizon: number;
   seconds: number;
   stopped: Stop | null;
   proposals: number;
@@ -48,11 +40,7 @@ const fromRow = (row: Row): Run => ({
   started: row.started,
   config: JSON.parse(row.config),
   protocolKey: row.protocol_key,
-  horizon: {
-    candidates: row.seen_candidates,
-    evaluations: row.seen_evaluations,
-    rejections: row.seen_rejections,
-  },
+  horizon: row.horizon,
   seconds: row.seconds,
   stopped: row.stopped,
   proposals: row.proposals,
@@ -82,11 +70,8 @@ export function runRepository(db: Database) {
     'INSERT OR IGNORE INTO protocols (key, protocol) VALUES (?, ?)',
   );
   const insert = db.prepare(`
-    INSERT INTO runs (started, config, protocol_key, seen_candidates, seen_evaluations, seen_rejections)
-    SELECT ?, ?, ?,
-      (SELECT ifnull(max(id), 0) FROM candidates),
-      (SELECT ifnull(max(id), 0) FROM evaluations),
-      (SELECT ifnull(max(id), 0) FROM rejections)`);
+    INSERT INTO runs (started, config, protocol_key, horizon)
+    SELECT ?, ?, ?, ifnull(max(id), 0) FROM candidates`);
   const byId = db.prepare(`${SELECT} WHERE id = ?`);
   const all = db.prepare(`${SELECT} ORDER BY id`);
   const stop = db.prepare('UPDATE runs SET stopped = ?, seconds = ? WHERE id = ?');

@@ -77,13 +77,13 @@ export class Store {
     this.#opened.close();
   }
 
-  #insert(run: Run, candidate: Settled, at: string) {
-    const { index, functionalKey, repeat, outcome, seconds } = candidate;
-    this.candidates.insert(run.id, candidate);
+  #insert(run: Run, settled: Settled, at: string) {
+    const { functionalKey, repeat, outcome, seconds } = settled;
+    const candidate = this.candidates.insert(run.id, settled);
     if (functionalKey === null || repeat === null) return;
     const { protocolKey } = run;
     this.evaluations.insert({
-      ...{ protocolKey, functionalKey, repeat, run: run.id, index, at, seconds, outcome },
+      ...{ protocolKey, functionalKey, repeat, candidate, at, seconds, outcome },
     });
   }
 

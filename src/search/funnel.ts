@@ -85,10 +85,7 @@ export class Funnel {
 
   #knownStructure(key: string, inFlight: InFlight): KnownStructure | null {
     const { id, horizon } = this.#run;
-    return (
-      inFlight.knownStructure(key) ??
-      this.#store.candidates.knownStructure(key, id, horizon.candidates)
-    );
+    return inFlight.knownStructure(key) ?? this.#store.candidates.knownStructure(key, id, horizon);
   }
 
   #lookUp(screened: Screened, functionalKey: string, inFlight: InFlight): Screening {

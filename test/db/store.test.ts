@@ -4,7 +4,7 @@ import { openStore } from '../../db/store.ts';
 import type { Rejection } from '../../src/eval/outcome.ts';
 import { beginRun, evaluated, inFolder, settled, TIME } from './records.ts';
 
-const everything = { evaluations: Number.MAX_SAFE_INTEGER, rejections: Number.MAX_SAFE_INTEGER };
+const everything = Number.MAX_SAFE_INTEGER;
 
 describe('candidates', () => {
   test('come back as they were committed, but for the time they took', () => {
@@ -59,7 +59,7 @@ describe('candidates', () => {
     const outcome = { outcome: 'constant' } as const;
     store.commit(first, [settled(1, { functionalKey: null, repeat: null, outcome })], TIME);
     const known = (key: string, run: typeof first) =>
-      store.candidates.knownStructure(key, run.id, run.horizon.candidates);
+      store.candidates.knownStructure(key, run.id, run.horizon);
     expect(known('s0', first)).toEqual({ functionalKey: 'f0', outcome: 'evaluated' });
     expect(known('s1', first)).toEqual({ functionalKey: null, outcome: 'constant' });
     expect(known('s0', second)).toEqual({ functionalKey: 'f0', outcome: 'evaluated' });
