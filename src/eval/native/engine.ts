@@ -29,7 +29,7 @@ class NativeSession implements Session {
 
   constructor(network: Network, layer: LayerGraph, setup: TrainingSetup, variant: Variant) {
     const plan = compile(network, layer, setup, lanesOf(variant));
-    const machine = new Machine(variant, plan.floats);
+    const machine = new Machine(variant, plan.floats, setup.batch);
     this.#plan = plan;
     this.#machine = machine;
     this.#batch = setup.batch;

@@ -1,0 +1,243 @@
+// The Node-API addon: machines, each with an arena of its own. Nothing is shared between machines, so any number
+// of threads may use one each.
+#include <node_api.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "isa.h"
+#include "machine.h"
+
+namespace {
+
+using namespace evolayer;
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+template <class T>
+using Block = std::unique_ptr<T, Free>;
+
+/** Zeroed memory on a cache line; null where there is not enough. */
+void* allocate(size_t bytes) {
+  void* p = nullptr;
+  const size_t rounded = (bytes + 63) / 64 * 64;
+  if (posix_memalign(&p, 64, rounded == 0 ? 64 : rounded) != 0) return nullptr;
+  std::memset(p, 0, rounded);
+  return p;
+}
+
+struct Program {
+  std::vector<int32_t> words;
+  Block<void> blob;
+};
+
+struct Machine {
+  const Variant* variant = nullptr;
+  size_t floats = 0;
+  int images = 0;
+  Block<float> arena;
+  Block<float> scratch;
+  size_t scratchFloats = 0;
+  std::vector<Program> programs;
+};
+
+/** Best first; only those that this CPU runs. */
+std::vector<const Variant*> runnable() {
+  std::vector<const Variant*> list;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+    list.push_back(&kAvx512);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(&kAvx2);
+#endif
+  list.push_back(&kBase);
+  return list;
+}
+
+napi_value fail(napi_env env, const char* message) {
+  napi_throw_error(env, nullptr, message);
+  return nullptr;
+}
+
+/** The arguments of a call, as many as are wanted. */
+template <size_t N>
+struct Arguments {
+  napi_value values[N];
+  bool complete;
+
+  Arguments(napi_env env, napi_callback_info info) {
+    size_t count = N;
+    complete = napi_get_cb_info(env, info, &count, values, nullptr, nullptr) == napi_ok && count == N;
+  }
+};
+
+Machine* machineOf(napi_env env, napi_value value) {
+  void* machine = nullptr;
+  if (napi_get_value_external(env, value, &machine) != napi_ok) return nullptr;
+  return static_cast<Machine*>(machine);
+}
+
+/** variants(): [{name, lanes}] */
+napi_value variants(napi_env env, napi_callback_info) {
+  napi_value list;
+  napi_create_array(env, &list);
+  uint32_t i = 0;
+  for (const Variant* variant : runnable()) {
+    napi_value entry, name, lanes;
+    napi_create_object(env, &entry);
+    napi_create_string_utf8(env, variant->name, NAPI_AUTO_LENGTH, &name);
+    napi_create_int32(env, variant->lanes, &lanes);
+    napi_set_named_property(env, entry, "name", name);
+    napi_set_named_property(env, entry, "lanes", lanes);
+    napi_set_element(env, list, i++, entry);
+  }
+  return list;
+}
+
+/** create(index of the variant, floats, images): [machine, arena] */
+napi_value create(napi_env env, napi_callback_info info) {
+  const Arguments<3> args(env, info);
+  uint32_t index;
+  double floats;
+  int32_t images;
+  const auto list = runnable();
+  if (!args.complete || napi_get_value_uint32(env, args.values[0], &index) != napi_ok || index >= list.size() ||
+      napi_get_value_double(env, args.values[1], &floats) != napi_ok || !(floats >= kSlack && floats < 2147483648.0) ||
+      napi_get_value_int32(env, args.values[2], &images) != napi_ok || images < 1)
+    return fail(env, "internal: create(variant, floats, images)");
+  std::unique_ptr<Machine> machine(new Machine);
+  machine->variant = list[index];
+  machine->floats = static_cast<size_t>(floats);
+  machine->images = images;
+  const size_t bytes = machine->floats * sizeof(float);
+  machine->arena.reset(static_cast<float*>(allocate(bytes)));
+  if (!machine->arena) return fail(env, "not enough memory");
+
+  napi_value handle, arena, pair;
+  void* data = machine->arena.get();
+  napi_create_external(
+      env, machine.release(),
+      [](napi_env env, void* data, void*) {
+        Machine* machine = static_cast<Machine*>(data);
+        int64_t ignored;
+        napi_adjust_external_memory(env, -int64_t(machine->floats * sizeof(float)), &ignored);
+        delete machine;
+      },
+      nullptr, &handle);
+  int64_t ignored;
+  napi_adjust_external_memory(env, int64_t(bytes), &ignored);
+  // The arena must not outlive its machine, nor the machine its arena: the buffer keeps the machine alive.
+  napi_ref keeper;
+  napi_create_reference(env, handle, 1, &keeper);
+  const napi_status status = napi_create_external_arraybuffer(
+      env, data, bytes,
+      [](napi_env env, void*, void* keeper) { napi_delete_reference(env, static_cast<napi_ref>(keeper)); }, keeper,
+      &arena);
+  if (status != napi_ok) {
+    napi_delete_reference(env, keeper);
+    return fail(env, "this JavaScript engine allows no memory from outside");
+  }
+  napi_create_array_with_length(env, 2, &pair);
+  napi_set_element(env, pair, 0, handle);
+  napi_set_element(env, pair, 1, arena);
+  return pair;
+}
+
+/** prepare(machine, program): number of the program */
+napi_value prepare(napi_env env, napi_callback_info info) {
+  const Arguments<2> args(env, info);
+  Machine* machine = args.complete ? machineOf(env, args.values[0]) : nullptr;
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+  if (!machine || napi_get_typedarray_info(env, args.values[1], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_int32_array)
+    return fail(env, "internal: prepare(machine, program)");
+  Program program;
+  program.words.assign(static_cast<int32_t*>(data), static_cast<int32_t*>(data) + length);
+  const Variant& variant = *machine->variant;
+  const int32_t* words = program.words.data();
+  if (const char* fault = check(words, length, machine->floats, machine->images, variant.lanes)) {
+    std::string message = std::string("internal: the program has ") + fault;
+    return fail(env, message.c_str());
+  }
+  const Needs needs = variant.measure(words, length);
+  program.blob.reset(allocate(needs.blobBytes));
+  if (!program.blob) return fail(env, "not enough memory");
+  if (needs.scratchFloats > machine->scratchFloats) {
+    machine->scratch.reset(static_cast<float*>(allocate(needs.scratchFloats * sizeof(float))));
+    machine->scratchFloats = machine->scratch ? needs.scratchFloats : 0;
+    if (!machine->scratch) return fail(env, "not enough memory");
+  }
+  variant.decode(machine->arena.get(), words, length, program.blob.get());
+  machine->programs.push_back(std::move(program));
+  napi_value number;
+  napi_create_uint32(env, static_cast<uint32_t>(machine->programs.size() - 1), &number);
+  return number;
+}
+
+/** run(machine, number of the program, images) */
+napi_value run(napi_env env, napi_callback_info info) {
+  const Arguments<3> args(env, info);
+  Machine* machine = args.complete ? machineOf(env, args.values[0]) : nullptr;
+  uint32_t number;
+  int32_t images;
+  if (!machine || napi_get_value_uint32(env, args.values[1], &number) != napi_ok ||
+      number >= machine->programs.size() || napi_get_value_int32(env, args.values[2], &images) != napi_ok ||
+      images < 1 || images > machine->images)
+    return fail(env, "internal: run(machine, program, images)");
+  const int status =
+      machine->variant->run(machine->arena.get(), machine->programs[number].blob.get(), machine->scratch.get(), images);
+  if (status == kLabelOutOfRange) return fail(env, "internal: a label that is no class of the network");
+  return nullptr;
+}
+
+/** close(machine, arena): frees the memory now; the arena has length 0 afterwards. */
+napi_value close(napi_env env, napi_callback_info info) {
+  const Arguments<2> args(env, info);
+  Machine* machine = args.complete ? machineOf(env, args.values[0]) : nullptr;
+  if (!machine || napi_detach_arraybuffer(env, args.values[1]) != napi_ok)
+    return fail(env, "internal: close(machine, arena)");
+  int64_t ignored;
+  napi_adjust_external_memory(env, -int64_t(machine->floats * sizeof(float)), &ignored);
+  machine->programs.clear();
+  machine->arena.reset();
+  machine->scratch.reset();
+  machine->floats = 0;
+  return nullptr;
+}
+
+/** exercise(index of the variant, iterations): multiply-adds done, for measuring the core's peak */
+napi_value exercise(napi_env env, napi_callback_info info) {
+  const Arguments<2> args(env, info);
+  uint32_t index;
+  int64_t iterations;
+  const auto list = runnable();
+  if (!args.complete || napi_get_value_uint32(env, args.values[0], &index) != napi_ok || index >= list.size() ||
+      napi_get_value_int64(env, args.values[1], &iterations) != napi_ok)
+    return fail(env, "internal: exercise(variant, iterations)");
+  napi_value done;
+  napi_create_double(env, list[index]->exercise(iterations), &done);
+  return done;
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  const struct {
+    const char* name;
+    napi_callback call;
+  } functions[] = {{"variants", variants}, {"create", create}, {"prepare", prepare}, {"run", run}, {"close", close}, {"exercise", exercise}};
+  for (const auto& function : functions) {
+    napi_value value;
+    napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.call, nullptr, &value);
+    napi_set_named_property(env, exports, function.name, value);
+  }
+  return exports;
+}

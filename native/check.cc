@@ -1,0 +1,241 @@
+#include "check.h"
+
+#include "isa.h"
+
+namespace evolayer {
+namespace {
+
+constexpr int kTensor = 5;
+
+/** Fields of instructions of fixed length, by opcode; `sweep` and `small` count for themselves. */
+int fieldsOf(Instruction code) {
+  switch (code) {
+    case Instruction::Conv: return 3 * kTensor + 4;
+    case Instruction::ConvInputGradient: return 2 * kTensor + 4;
+    case Instruction::ConvWeightGradient: return 2 * kTensor + 3;
+    case Instruction::Pool: return 2 * kTensor;
+    case Instruction::PoolGradient: return 2 * kTensor + 1;
+    case Instruction::Dense: return 2 * kTensor + 2;
+    case Instruction::DenseGradient: return 3 * kTensor + 4;
+    case Instruction::Loss: return 2 * kTensor + 2;
+    case Instruction::Sgd: return 6;
+    case Instruction::Add: return 3 * kTensor;
+    case Instruction::Copy: return 2 * kTensor;
+    case Instruction::Zero: return 2;
+    case Instruction::ZeroHalo: return kTensor;
+    default: return -1;
+  }
+}
+
+/** Goes through a program; the first fault stays in `fault`. */
+class Checker {
+ public:
+  Checker(size_t floats, int images, int lanes) : floats_(int64_t(floats) - kSlack), images_(images), lanes_(lanes) {}
+
+  const char* fault = nullptr;
+
+  void instruction(Instruction code, const int32_t* w, int64_t length) {
+    if (code == Instruction::Sweep) return sweep(w, length);
+    if (code == Instruction::Small) return small(w, length);
+    if (length != fieldsOf(code)) return wrong("an instruction of the wrong length");
+    switch (code) {
+      case Instruction::Conv: {
+        tensor(w), tensor(w + 6), tensor(w + 14);
+        const int64_t size = kernel(w, w + 6, w[11], w[12]);
+        block(w[5], size * w[3] * w[9]);
+        sameShape(w + 6, w + 14);
+        return;
+      }
+      case Instruction::ConvInputGradient: {
+        tensor(w), tensor(w + 6);
+        const int64_t size = kernel(w + 6, w, w[11], w[12], false);
+        if (w[4] < (w[11] - 1) / 2) wrong("a gradient without the halo that its convolution wants");
+        block(w[5], size * w[3] * w[9]);
+        return;
+      }
+      case Instruction::ConvWeightGradient: {
+        tensor(w), tensor(w + 5);
+        const int64_t size = kernel(w, w + 5, w[11], w[12]);
+        block(w[10], size * w[3] * w[8]);
+        return;
+      }
+      case Instruction::Pool:
+      case Instruction::PoolGradient: {
+        tensor(w), tensor(w + 5);
+        const int32_t* pooled = code == Instruction::Pool ? w + 5 : w;
+        pixel(pooled);
+        if (w[3] != w[8]) wrong("a pool that changes the channels");
+        return;
+      }
+      case Instruction::Dense:
+        tensor(w), tensor(w + 7), pixel(w), pixel(w + 7);
+        block(w[5], int64_t(w[3]) * w[10]), block(w[6], w[10]);
+        return;
+      case Instruction::DenseGradient:
+        tensor(w), tensor(w + 6), tensor(w + 11), pixel(w), pixel(w + 6), pixel(w + 11);
+        block(w[5], int64_t(w[3]) * w[9]), block(w[17], int64_t(w[3]) * w[9]), block(w[18], w[9]);
+        sameShape(w, w + 11);
+        return;
+      case Instruction::Loss:
+        tensor(w), pixel(w), block(w[5], images_), block(w[11], 4);
+        if (w[11] % 2 != 0) wrong("a result at an odd offset");
+        if (w[6] >= 0) tensor(w + 6), sameShape(w, w + 6);
+        return;
+      case Instruction::Sgd:
+        for (int i = 0; i < 3; i++) block(w[i], w[3]);
+        return block(w[4], 3);
+      case Instruction::Add:
+        tensor(w), tensor(w + 5), tensor(w + 10);
+        sameShape(w, w + 10), sameShape(w + 5, w + 10);
+        return;
+      case Instruction::Copy:
+        tensor(w), tensor(w + 5), sameShape(w, w + 5);
+        return;
+      case Instruction::Zero: return block(w[0], w[1]);
+      default: return tensor(w);
+    }
+  }
+
+ private:
+  void wrong(const char* what) {
+    if (!fault) fault = what;
+  }
+
+  void block(int64_t offset, int64_t floats) {
+    if (offset < 0 || floats < 0 || offset + floats > floats_) wrong("an address outside of the arena");
+  }
+
+  void tensor(const int32_t* t) {
+    const int64_t height = t[1], width = t[2], channels = t[3], halo = t[4];
+    constexpr int64_t kMost = 1 << 15;
+    if (height < 1 || width < 1 || channels < 1 || halo < 0 || height > kMost || width > kMost || channels > kMost ||
+        halo > kMost)
+      return wrong("a tensor of impossible size");
+    block(t[0], images_ * (height + 2 * halo) * (width + 2 * halo) * channels);
+  }
+
+  void pixel(const int32_t* t) {
+    if (t[1] != 1 || t[2] != 1) wrong("a feature map where a vector is wanted");
+  }
+
+  void sameShape(const int32_t* a, const int32_t* b) {
+    if (a[1] != b[1] || a[2] != b[2] || a[3] != b[3]) wrong("tensors of different shapes");
+  }
+
+  /** Taps of a kernel, after checks of a convolution from x to y. */
+  int64_t kernel(const int32_t* x, const int32_t* y, int64_t size, int64_t stride, bool readsHalo = true) {
+    if (size < 1 || size > 31 || size % 2 == 0 || stride < 1 || stride > 2) wrong("an impossible kernel");
+    const auto out = [&](int64_t n) { return (n + stride - 1) / stride; };
+    if (!fault && (out(x[1]) != y[1] || out(x[2]) != y[2])) wrong("a convolution to the wrong size");
+    if (readsHalo && x[4] < (size - 1) / 2) wrong("an input without the halo that its convolution wants");
+    return size * size;
+  }
+
+  void sweep(const int32_t* w, int64_t length) {
+    if (length < 10) return wrong("a sweep that ends early");
+    const int64_t pixels = int64_t(w[0]) * w[1];
+    channels_ = w[2], period_ = w[3], registers_ = w[5], tensors_ = w + 9, tensorCount_ = w[8];
+    if (w[0] < 1 || w[1] < 1 || pixels > (1 << 30) || w[4] < 1 || registers_ < 0 || w[6] < 0 || tensorCount_ < 0)
+      return wrong("a sweep of impossible size");
+    shape();
+    if (fault) return;
+    const int64_t tileFloats = (int64_t(w[4]) * channels_ + lanes_ - 1) / lanes_ * lanes_;
+    if (registers_ > 0 && w[6] < tileFloats) return wrong("registers smaller than a tile");
+    block(w[7], int64_t(registers_) * w[6]);
+    const int32_t *at = w + 9, *end = w + length;
+    if (tensorCount_ > (end - at) / kTensor) return wrong("a sweep that ends early");
+    for (int i = 0; i < tensorCount_; i++, at += kTensor) {
+      tensor(at);
+      if (at[1] != w[0] || at[2] != w[1] || at[3] != w[2]) wrong("a tensor that is not of its sweep's shape");
+    }
+    if (at == end) return wrong("a sweep that ends early");
+    const int passes = *at++;
+    for (int i = 0; i < passes && !fault; i++) {
+      if (end - at < 3) return wrong("a sweep that ends early");
+      const int32_t* counts = at;
+      at += 3;
+      for (int part = 0; part < 3 && !fault; part++) at = records(at, end, counts[part], part == 1);
+    }
+    if (at != end) wrong("words left over in a sweep");
+  }
+
+  void small(const int32_t* w, int64_t length) {
+    if (length < 3) return wrong("a small that ends early");
+    channels_ = w[0], period_ = w[1], registers_ = tensorCount_ = 0;
+    shape();
+    if (fault) return;
+    if (records(w + 3, w + length, w[2], false) != w + length) wrong("words left over in a small");
+  }
+
+  void shape() {
+    if (channels_ < 1 || period_ < 1 || period_ > (1 << 24) || period_ % channels_ != 0 || period_ % lanes_ != 0)
+      wrong("a period that is no multiple of channels and lanes");
+  }
+
+  const int32_t* records(const int32_t* at, const int32_t* end, int64_t count, bool tile) {
+    if (count < 0 || count > (end - at) / kRecordWords) {
+      wrong("records that end early");
+      return at;
+    }
+    for (; count > 0; count--, at += kRecordWords) record(at, tile);
+    return at;
+  }
+
+  void record(const int32_t* w, bool tile) {
+    if (w[0] < 0 || w[0] > static_cast<int32_t>(Record::Gather)) return wrong("an unknown record");
+    const Record code = static_cast<Record>(w[0]);
+    const bool reduction = code == Record::Sum || code == Record::Dot || code == Record::Stats;
+    const bool final = code >= Record::Moment;
+    if (final && tile) return wrong("the end of a reduction inside a tile");
+    if (reduction && static_cast<Operand>(w[1]) != Operand::Slot) return wrong("a reduction into something else than a slot");
+    if ((code == Record::Moment || code == Record::Fold) && (w[10] < 1 || channels_ % w[10] != 0))
+      return wrong("groups that do not divide the channels");
+    operand(w[1], w[2], tile, code == Record::Stats ? 3 : 1);
+    operand(w[3], w[4], tile, code == Record::Moment ? 3 : 1);
+    operand(w[5], w[6], tile, 1);
+    if (code != Record::Moment) operand(w[7], w[8], tile, 1);
+    const bool halo = tensorOf(w[3], w[4]) && tensorOf(w[3], w[4])[4] > 0;
+    if (halo && code != Record::Copy) wrong("an argument with a halo");
+  }
+
+  const int32_t* tensorOf(int32_t kind, int32_t at) const {
+    const bool named = static_cast<Operand>(kind) == Operand::Tensor && at >= 0 && at < tensorCount_;
+    return named ? tensors_ + at * kTensor : nullptr;
+  }
+
+  void operand(int32_t kind, int32_t at, bool tile, int periods) {
+    switch (static_cast<Operand>(kind)) {
+      case Operand::None: return;
+      case Operand::Register:
+        if (!tile || at < 0 || at >= registers_) wrong("an unknown register");
+        return;
+      case Operand::Tensor:
+        if (!tile || at < 0 || at >= tensorCount_) wrong("an unknown tensor");
+        return;
+      case Operand::ImageSlot: return block(at, int64_t(images_) * period_);
+      case Operand::Slot: return block(at, int64_t(periods) * period_);
+    }
+    wrong("an unknown kind of operand");
+  }
+
+  int64_t floats_;
+  int64_t images_;
+  int lanes_;
+  int channels_ = 0, period_ = 0, registers_ = 0, tensorCount_ = 0;
+  const int32_t* tensors_ = nullptr;
+};
+
+}  // namespace
+
+const char* check(const int32_t* words, size_t count, size_t arenaFloats, int images, int lanes) {
+  Checker checker(arenaFloats, images, lanes);
+  for (size_t at = 0; at < count && !checker.fault;) {
+    if (count - at < 2 || words[at + 1] < 2 || size_t(words[at + 1]) > count - at) return "an instruction that ends early";
+    if (words[at] < 0 || words[at] > static_cast<int32_t>(Instruction::Small)) return "an unknown instruction";
+    checker.instruction(static_cast<Instruction>(words[at]), words + at + 2, words[at + 1] - 2);
+    at += words[at + 1];
+  }
+  return checker.fault;
+}
+
+}  // namespace evolayer

@@ -1,0 +1,149 @@
+// One kernel variant: programs decoded and run with the kernels of this instruction set. Compiled once per
+// variant, with EVOLAYER_LANES, EVOLAYER_VARIANT and
+// EVOLAYER_NAME set.
+#include "kernels/network.h"
+#include "kernels/sweep.h"
+
+namespace evolayer {
+namespace {
+
+/** An instruction, ready to run. */
+struct Step {
+  Instruction code;
+  /** Its fields. */
+  const int32_t* words;
+  /** Of `sweep` and `small`. */
+  const Sweep* sweep;
+};
+
+struct Program {
+  const Step* steps;
+  int count;
+};
+
+/** Calls f(instruction, fields) for each instruction. */
+template <class F>
+void forInstructions(const int32_t* words, size_t count, F&& f) {
+  for (size_t at = 0; at < count; at += words[at + 1]) f(static_cast<Instruction>(words[at]), words + at + 2);
+}
+
+const Program* build(float* arena, const int32_t* words, size_t count, Bump& bump) {
+  int instructions = 0;
+  forInstructions(words, count, [&](Instruction, const int32_t*) { instructions++; });
+  Program* program = bump.take<Program>(1);
+  Step* steps = bump.take<Step>(instructions);
+  if (program) *program = {steps, instructions};
+  forInstructions(words, count, [&](Instruction code, const int32_t* fields) {
+    const Sweep* sweep = nullptr;
+    if (code == Instruction::Sweep) sweep = SweepDecoder(arena, fields, bump).sweep();
+    if (code == Instruction::Small) sweep = SweepDecoder(arena, fields, bump).small();
+    if (steps) *steps++ = {code, fields, sweep};
+  });
+  return program;
+}
+
+/** Floats of packed weights that an instruction needs. */
+size_t scratchOf(Instruction code, const int32_t* w) {
+  switch (code) {
+    case Instruction::Conv: {
+      const Tensor &x = tensorAt(w), &y = tensorAt(w + kTensorWords + 1);
+      const int64_t size = w[2 * kTensorWords + 1];
+      return size * size * x.channels * packedWidth(y.channels);
+    }
+    case Instruction::ConvInputGradient: {
+      const Tensor &dy = tensorAt(w), &dx = tensorAt(w + kTensorWords + 1);
+      const int64_t size = w[2 * kTensorWords + 1];
+      return size * size * dy.channels * packedWidth(dx.channels);
+    }
+    case Instruction::Dense: {
+      const Tensor &x = tensorAt(w), &y = tensorAt(w + kTensorWords + 2);
+      return size_t(x.channels) * packedWidth(y.channels);
+    }
+    case Instruction::DenseGradient: {
+      const Tensor &x = tensorAt(w), &dy = tensorAt(w + kTensorWords + 1);
+      return size_t(dy.channels) * packedWidth(x.channels);
+    }
+    default: return 0;
+  }
+}
+
+Needs measure(const int32_t* words, size_t count) {
+  Bump bump(nullptr);
+  build(nullptr, words, count, bump);
+  size_t scratch = 0;
+  forInstructions(words, count, [&](Instruction code, const int32_t* fields) {
+    scratch = most(scratch, scratchOf(code, fields));
+  });
+  return {bump.used(), scratch + kSlack};
+}
+
+void decode(float* arena, const int32_t* words, size_t count, void* blob) {
+  Bump bump(blob);
+  build(arena, words, count, bump);
+}
+
+Status runStep(const Step& step, float* arena, float* scratch, int images) {
+  const int32_t* w = step.words;
+  constexpr int T = kTensorWords;
+  switch (step.code) {
+    case Instruction::Conv:
+      convolve(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]},
+               w[2 * T + 3] ? &tensorAt(w + 2 * T + 4) : nullptr, arena, scratch, images);
+      break;
+    case Instruction::ConvInputGradient:
+      inputGradient(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]}, w[2 * T + 3] != 0,
+                    arena, scratch, images);
+      break;
+    case Instruction::ConvWeightGradient:
+      weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, images);
+      break;
+    case Instruction::Pool: pool(tensorAt(w), tensorAt(w + T), arena, images); break;
+    case Instruction::PoolGradient: poolGradient(tensorAt(w), tensorAt(w + T), w[2 * T] != 0, arena, images); break;
+    case Instruction::Dense:
+      dense(tensorAt(w), arena + w[T], arena + w[T + 1], tensorAt(w + T + 2), arena, scratch, images);
+      break;
+    case Instruction::DenseGradient: {
+      const Tensor &x = tensorAt(w), &dy = tensorAt(w + T + 1), &dx = tensorAt(w + 2 * T + 1);
+      denseWeightGradient(x, dy, arena + w[3 * T + 2], arena + w[3 * T + 3], arena, images);
+      denseInputGradient(dy, arena + w[T], dx, w[3 * T + 1] != 0, arena, scratch, images);
+      break;
+    }
+    case Instruction::Loss:
+      return loss(tensorAt(w), reinterpret_cast<const int32_t*>(arena + w[T]), tensorAt(w + T + 1),
+                  reinterpret_cast<double*>(arena + w[2 * T + 1]), arena, images);
+    case Instruction::Sgd: sgd(arena + w[0], arena + w[1], arena + w[2], w[3], arena + w[4], w[5] != 0); break;
+    case Instruction::Add: addTensors(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images); break;
+    case Instruction::Copy: copyTensor(tensorAt(w), tensorAt(w + T), arena, images); break;
+    case Instruction::Zero: std::memset(arena + w[0], 0, sizeof(float) * w[1]); break;
+    case Instruction::ZeroHalo: zeroHalo(tensorAt(w), arena, images); break;
+    case Instruction::Sweep: runSweep(*step.sweep, images); break;
+    case Instruction::Small: runSmall(*step.sweep, images); break;
+  }
+  return kDone;
+}
+
+int run(float* arena, const void* blob, float* scratch, int images) {
+  const Program& program = *static_cast<const Program*>(blob);
+  for (int i = 0; i < program.count; i++)
+    if (const Status status = runStep(program.steps[i], arena, scratch, images)) return status;
+  return kDone;
+}
+
+/** Chains of multiply-adds that start apart, lest the compiler merges them. */
+double exercise(int64_t iterations) {
+  constexpr int kChains = 12;
+  Float<kLanes> sums[kChains];
+  repeat<kChains>([&](auto i) { sums[i] = splat<kLanes>(1.0f + i); });
+  const Float<kLanes> factor = splat<kLanes>(0.999f), term = splat<kLanes>(1e-3f);
+  for (int64_t n = 0; n < iterations; n++) repeat<kChains>([&](auto i) { sums[i] = sums[i] * factor + term; });
+  float sink = 0;
+  repeat<kChains>([&](auto i) { sink += sums[i][0]; });
+  // The result is used, so that the loop is not removed.
+  return double(iterations) * kChains * kLanes + (sink == 0 ? 1 : 0);
+}
+
+}  // namespace
+
+extern const Variant EVOLAYER_VARIANT = {EVOLAYER_NAME, kLanes, measure, decode, run, exercise};
+
+}  // namespace evolayer
