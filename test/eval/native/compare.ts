@@ -7,11 +7,15 @@ import { inferLayer, trainLayer } from '../../../src/graph/interpreter.ts';
 import { moments } from '../../../src/graph/ops.ts';
 import { formatLayer } from '../../../src/graph/text.ts';
 import { type LayerArrays, type LayerResult, type Run, runLayer } from './layer-harness.ts';
+import { simulated } from './simulator.ts';
 
 /** Something that runs programs: a factory of memory and a way to run on it. */
 export interface Backend {
   readonly lanes: number;
-  readonly machine: (floats: number) => { arena: Float32Array | Float64Array; run: Run };
+  readonly machine: (
+    floats: number,
+    images: number,
+  ) => { arena: Float32Array | Float64Array; run: Run };
 }
 
 export interface Tolerances {
@@ -38,7 +42,8 @@ export interface Distribution {
 
 const UNIT: Distribution = { mean: 0.3, deviation: 1 };
 
-const PARAMETERS = { v0: 0, v1: 1, gamma: 1, beta: 0 } as const;
+/** Mean of each parameter's entries; the deviation is 0.1, which keeps them away from 0 and 1, where quotients and logarithms lose digits. */
+const PARAMETERS = { v0: 0.5, v1: 1.5, gamma: 1, beta: 0.5 } as const;
 
 /** Inputs of unit scale, some of them exactly zero or equal to others. */
 export function randomArrays(
@@ -55,14 +60,16 @@ export function randomArrays(
   const x = normal(size, mean, deviation);
   if (mean < 1) for (let i = 0; i < size; i += 11) x[i] = 0;
   const parameters = Object.fromEntries(
-    Object.entries(PARAMETERS).map(([name, mean]) => [name, normal(shape.channels, mean, 0.3)]),
+    Object.entries(PARAMETERS).map(([name, mean]) => [name, normal(shape.channels, mean, 0.1)]),
   ) as Record<keyof typeof PARAMETERS, Float64Array>;
   return { x, dy: normal(size, 0, 1), ...parameters };
 }
 
 /**
  * Runs `layer` on `backend` and in the interpreter, forward, backward and at inference, and expects the same.
- * Where fp64 itself moves under a last-bit change of x (a fp32 one), the tolerance widens by that movement.
+ * Some graphs lose digits in any fp32 arithmetic (a quotient near a pole, a difference of equals): where the
+ * simulator, rounding to fp32 after every operation, is off, the tolerance widens by ten times that.
+ * Returns whether it had to.
  */
 export function compareWithInterpreter(
   layer: LayerGraph,
@@ -70,36 +77,33 @@ export function compareWithInterpreter(
   tolerances: Tolerances,
   seed = 1,
   distribution = UNIT,
-): void {
+): boolean {
   const shape = SHAPES[seed % SHAPES.length]!;
   const rng = randomStream('compare', seed);
   const arrays = randomArrays(shape, rng, distribution);
   const want = interpret(layer, shape, arrays);
-  const nudged = interpret(layer, shape, { ...arrays, x: arrays.x.map(nudge) });
+  const rounded = runLayer(layer, shape, arrays, simulated.lanes, (floats) => ({
+    ...simulated.machine(floats, shape.batch),
+    arena: new Float32Array(floats),
+  }));
   const halo = () => (rng.next() >>> 0) % 2;
   const before = randomArrays(shape, rng).x;
   const got = runLayer(layer, shape, arrays, backend.lanes, backend.machine, {
     halos: [halo(), halo(), halo(), halo()],
     before,
   });
+  let widened = false;
   const dx = got.dx.map((value, i) => value - before[i]!);
   for (const name of ['y', 'inferred', 'dx', 'dv0', 'dv1', 'dgamma', 'dbeta'] as const) {
     const tolerance = name === 'y' || name === 'inferred' ? tolerances.output : tolerances.gradient;
     // Sums that cancel leave rounding errors of their terms, which are of unit scale.
     const floor = name === 'dx' ? 1 : 0.1;
     const values = name === 'dx' ? dx : got[name];
-    expectClose(
-      values,
-      want[name],
-      nudged[name],
-      tolerance,
-      floor,
-      `${name} of ${formatLayer(layer)}`,
-    );
+    const what = `${name} of ${formatLayer(layer)}`;
+    if (expectClose(values, want[name], rounded[name], tolerance, floor, what)) widened = true;
   }
+  return widened;
 }
-
-const nudge = (value: number, i: number): number => value * (1 + (i % 2 ? 1 : -1) * 2 ** -24);
 
 /** Beyond this, fp32 overflows on the way. */
 const LARGEST = 1e12;
@@ -115,21 +119,24 @@ function interpret(
   return { ...trained, inferred: inferLayer(layer, shape, { ...arrays, statistics: moved }).y };
 }
 
+/** Returns whether the tolerance had to be widened. */
 function expectClose(
   got: Float64Array,
   want: Float64Array,
-  nudged: Float64Array,
+  rounded: Float64Array,
   tolerance: number,
   floor: number,
   what: string,
-): void {
+): boolean {
   const largest = Math.max(floor, ...want.map(Math.abs));
-  if (!(largest < LARGEST)) return;
-  const movement = Math.max(...want.map((value, i) => Math.abs(value - nudged[i]!)));
-  const allowed = tolerance * largest + 100 * movement + 1e-6;
+  const lost = Math.max(...want.map((value, i) => Math.abs(value - rounded[i]!)));
+  // Too large for fp32, here or on the way.
+  if (!(largest < LARGEST) || !Number.isFinite(lost)) return true;
+  const allowed = tolerance * largest + 10 * lost;
   for (const [i, value] of want.entries())
     if (!(Math.abs(got[i]! - value) <= allowed))
       expect.fail(
         `${what}: entry ${i} is ${got[i]}, not ${value} (largest ${largest}, allowed ${allowed})`,
       );
+  return lost > 0.1 * tolerance * largest;
 }

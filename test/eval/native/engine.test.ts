@@ -56,11 +56,11 @@ const named = (name: string): LayerGraph => ZOO.find((entry) => entry.name === n
 describe.each(variants())('native engine, %s kernels', (variant) => {
   const backend: Backend = {
     lanes: lanesOf(variant),
-    machine: (floats) => {
-      const machine = new Machine(variant, floats, 8);
+    machine: (floats, images) => {
+      const machine = new Machine(variant, floats, images);
       return {
         arena: new Float32Array(machine.arena),
-        run: (program, _arena, images) => machine.run(machine.prepare(program), images),
+        run: (program) => machine.run(machine.prepare(program), images),
       };
     },
   };
@@ -79,12 +79,14 @@ describe.each(variants())('native engine, %s kernels', (variant) => {
   });
 
   it('300 random graphs equal fp64', () => {
+    let widened = 0;
     fc.assert(
       fc.property(genomes(), fc.nat(), (genome, seed) => {
-        compareWithInterpreter(layerOf(genome), backend, TOLERANCES, seed);
+        if (compareWithInterpreter(layerOf(genome), backend, TOLERANCES, seed)) widened++;
       }),
       { numRuns: 300 },
     );
+    expect(widened).toBeLessThan(45);
   });
 
   it('the variance of data far from zero is right', () => {

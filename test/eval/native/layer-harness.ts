@@ -45,7 +45,7 @@ export function runLayer(
   shape: LayerShape,
   arrays: LayerArrays,
   lanes: number,
-  machine: (floats: number) => { arena: Float32Array | Float64Array; run: Run },
+  machine: (floats: number, images: number) => { arena: Float32Array | Float64Array; run: Run },
   { halos = [0, 0, 0, 0], before }: HarnessOptions = {},
 ): LayerResult {
   const compiled = compileLayer(layer, shape, lanes, NAMES);
@@ -79,7 +79,7 @@ export function runLayer(
   placed.updateStatistics(0.9, train);
   placed.inference(infer);
   const base = arena.allocate(registers.floats);
-  const { arena: memory, run } = machine(arena.size + SLACK);
+  const { arena: memory, run } = machine(arena.size + SLACK, shape.batch);
   for (const { offset, value, period } of constants.values())
     memory.fill(value, offset, offset + period);
   for (const { offset, initial } of placed.moving)

@@ -11,7 +11,11 @@ import type { Backend } from './compare.ts';
  * A plain fp64 reading of `sweep` and `small`, pixel by pixel: what isa.ts says, without a thought for speed.
  * Oracle for the machine and for the layer compiler.
  */
-export function simulate(program: Int32Array, arena: Float64Array, images: number): void {
+export function simulate(
+  program: Int32Array,
+  arena: Float64Array | Float32Array,
+  images: number,
+): void {
   for (let at = 0; at < program.length; at += program[at + 1]!) {
     const name = INSTRUCTIONS[program[at]!];
     const fields = program.subarray(at + 2, at + program[at + 1]!);
@@ -26,12 +30,12 @@ export const simulated: Backend = {
   lanes: 4,
   machine: (floats) => ({
     arena: new Float64Array(floats),
-    run: (program, arena, images) => simulate(program, arena as Float64Array, images),
+    run: (program, arena, images) => simulate(program, arena, images),
   }),
 };
 
 interface Context {
-  readonly arena: Float64Array;
+  readonly arena: Float64Array | Float32Array;
   readonly images: number;
   readonly image: number;
   readonly channels: number;
@@ -45,7 +49,11 @@ interface Context {
   readonly address: (kind: string, at: number, i: number) => number;
 }
 
-function simulateSmall(fields: Int32Array, arena: Float64Array, images: number): void {
+function simulateSmall(
+  fields: Int32Array,
+  arena: Float64Array | Float32Array,
+  images: number,
+): void {
   const [channels, period, count] = fields as unknown as [number, number, number];
   const records = fields.subarray(3, 3 + count * RECORD_WORDS);
   runRecords(records, slotContext({ arena, images, image: 0, channels, period }, [true, true]));
@@ -62,7 +70,11 @@ const slotContext = (
   address: (kind, at, i) => (kind === 'imageSlot' ? at + base.image * base.period : at) + i,
 });
 
-function simulateSweep(fields: Int32Array, arena: Float64Array, images: number): void {
+function simulateSweep(
+  fields: Int32Array,
+  arena: Float64Array | Float32Array,
+  images: number,
+): void {
   const [height, width, channels, period, tilePixels, , registerFloats, registerBase, tensorCount] =
     fields as unknown as number[] as [
       number,
