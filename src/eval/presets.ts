@@ -97,23 +97,22 @@ function thresholds(
   };
 }
 
-type Path = readonly [keyof Protocol, string?];
-
-/** A flag of the commands that evaluate, the setting that it overrides, and how its text is read. */
-export interface ProtocolFlag {
+/** A flag of a command, the setting that it overrides, and how its text is read. */
+export interface Flag {
   /** As commander takes it. */
   readonly flag: string;
-  readonly path: Path;
+  /** The setting, or a setting inside of a group of them. */
+  readonly path: readonly [string, string?];
   readonly kind: 'number' | 'text' | 'list' | 'switch';
   readonly doc: string;
 }
 
-const flag = (flag: string, path: Path, doc: string, kind: ProtocolFlag['kind'] = 'number') => ({
-  flag,
-  path,
-  kind,
-  doc,
-});
+export const flag = (
+  flag: string,
+  path: Flag['path'],
+  doc: string,
+  kind: Flag['kind'] = 'number',
+): Flag => ({ flag, path, kind, doc });
 
 /** By the names under which commander stores their values. */
 export const PROTOCOL_FLAGS = {
@@ -135,22 +134,25 @@ export const PROTOCOL_FLAGS = {
   qualityImages: flag('--quality-images <n>', ['quality', 'images'], 'images of the quality test'),
   minAccuracy: flag('--min-accuracy <x>', ['quality', 'minAccuracy'], 'what the quality test asks'),
   timeout: flag('--timeout <seconds>', ['timeout'], 'give a candidate up after this long'),
-} as const satisfies Record<string, ProtocolFlag>;
+} as const satisfies Record<string, Flag>;
 
 /** What flags given on a command line override; other keys of `values` are left alone. */
-export function overridesFromFlags(values: Readonly<Record<string, unknown>>): ProtocolOverrides {
+export function overridesFromFlags(
+  values: Readonly<Record<string, unknown>>,
+  flags: Readonly<Record<string, Flag>> = PROTOCOL_FLAGS,
+): ProtocolOverrides & Readonly<Record<string, unknown>> {
   let overrides: unknown = {};
-  for (const [name, { path, kind }] of Object.entries<ProtocolFlag>(PROTOCOL_FLAGS)) {
+  for (const [name, { path, kind }] of Object.entries(flags)) {
     if (values[name] === undefined) continue;
     const value = READ[kind](values[name]);
     const [outer, inner] = path;
     overrides = mergeSettings(overrides, { [outer]: inner ? { [inner]: value } : value });
   }
-  return overrides as ProtocolOverrides;
+  return overrides as ReturnType<typeof overridesFromFlags>;
 }
 
 /** Text that is not what it should be stays as it is, for the validation to name it. */
-const READ: Record<ProtocolFlag['kind'], (value: unknown) => unknown> = {
+const READ: Record<Flag['kind'], (value: unknown) => unknown> = {
   number: (value) =>
     typeof value === 'string' && value.trim() && !Number.isNaN(Number(value))
       ? Number(value)

@@ -1,0 +1,74 @@
+import type { Command } from 'commander';
+import { type Dataset, loadDataset } from '../../eval/data.ts';
+import { evaluateLayer, type Progress } from '../../eval/evaluate.ts';
+import { nativeEngine } from '../../eval/native/engine.ts';
+import { describeOutcome, type Outcome } from '../../eval/outcome.ts';
+import { evaluationSeed, type Protocol, protocolKey } from '../../eval/protocol.ts';
+import type { LayerGraph } from '../../graph/graph.ts';
+import { probe } from '../../graph/keys.ts';
+import { formatLayer } from '../../graph/text.ts';
+import { findLayer } from '../layers.ts';
+import { addFlags, addProtocolOptions, dbOption, jsonOption } from '../options.ts';
+import { note, percent, print, printJson, table } from '../output.ts';
+import { EVALUATION_FLAGS, protocolOf, type SettingOptions } from '../settings.ts';
+
+export const evaluateCommand = (program: Command) =>
+  addFlags(addProtocolOptions(program.command('evaluate')), EVALUATION_FLAGS)
+    .description('Train networks with a layer, and report the validation accuracy of each.')
+    .argument('<layer>', 'id, zoo name or formula')
+    .addOption(dbOption())
+    .addOption(jsonOption())
+    .action(evaluate);
+
+type Options = SettingOptions & { readonly db: string; readonly json?: true };
+
+function evaluate(text: string, options: Options) {
+  const { layer } = findLayer(text, options.db);
+  const engine = nativeEngine();
+  const protocol = protocolOf(options, engine.numerics);
+  const { name, pool } = protocol.dataset;
+  const outcome = train(layer, protocol, () => loadDataset(name, { pool }), engine);
+  const formula = formatLayer(layer);
+  if (options.json)
+    return printJson({ formula, protocol: protocolKey(protocol), ...plain(outcome) });
+  print(formula);
+  if (outcome.outcome !== 'evaluated')
+    return print(`${outcome.outcome}: ${describeOutcome(outcome)}`);
+  print(
+    table(outcome.perAnchor, [
+      { head: 'anchor', value: ({ anchor }) => anchor },
+      { head: 'accuracy', value: ({ accuracy }) => percent(accuracy), align: 'right' },
+      { head: 'loss', value: ({ loss }) => loss.toFixed(4), align: 'right' },
+      { head: 'steps', value: ({ steps }) => steps, align: 'right' },
+      { head: 'seconds', value: ({ seconds }) => seconds.toFixed(2), align: 'right' },
+    ]),
+  );
+}
+
+/** The funnel for one layer. The same seed as in a search gives the same scores. */
+function train(
+  layer: LayerGraph,
+  protocol: Protocol,
+  dataset: () => Dataset,
+  engine: ReturnType<typeof nativeEngine>,
+): Outcome {
+  const probed = probe(layer);
+  if (probed.verdict !== 'ok') return { outcome: probed.verdict };
+  const seed = evaluationSeed(protocol, probed.functionalKey, 0);
+  return evaluateLayer({ layer, protocol, seed, dataset: dataset(), engine, onProgress: tell() });
+}
+
+/** Ten lines per anchor at most. */
+function tell(): (progress: Progress) => void {
+  return ({ anchor, step, steps, loss }) => {
+    if (step % Math.ceil(steps / 10) === 0 || step === steps)
+      note(`${anchor}: step ${step} of ${steps}, loss ${loss.toFixed(3)}`);
+  };
+}
+
+/** The outcome with the same keys for everything; a rejection adds its numbers. */
+function plain(outcome: Outcome) {
+  if (outcome.outcome === 'evaluated') return outcome;
+  const { outcome: name, ...rejection } = outcome;
+  return { outcome: name, perAnchor: [], rejection };
+}

@@ -1,0 +1,69 @@
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { UserError } from '../errors.ts';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  EACCES: 'permission is denied',
+  EPERM: 'permission is denied',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of the path is no folder',
+  ENOSPC: 'there is no space left',
+  EDQUOT: 'there is no space left',
+  EROFS: 'the file system is read-only',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'its links lead in a circle',
+  EBUSY: 'it is in use',
+};
+
+/** An error of the file system as a UserError; anything else as it is. */
+function explained(error: unknown, what: string): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const reason = REASONS[code];
+  return reason ? new UserError(`${what}: ${reason}.`, 1, { cause: error }) : error;
+}
+
+/** Writes a file whole or not at all: under another name first, which then replaces what was there. */
+export function writeWhole(path: string, text: string): void {
+  const target = resolve(path);
+  const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${process.pid}`);
+  try {
+    const file = openSync(temporary, 'wx');
+    try {
+      writeSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, target);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw explained(error, `${path} cannot be written`);
+  }
+}
+
+/** The content of a JSON file that the user named. */
+export function readJson(path: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw explained(error, `${path} cannot be read`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UserError(`${path} is no JSON: ${error.message.split('\n')[0]}.`, 2, {
+      cause: error,
+    });
+  }
+}

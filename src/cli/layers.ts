@@ -1,0 +1,107 @@
+import { existsSync } from 'node:fs';
+import type { Candidate } from '../../db/candidates.ts';
+import { openStore, type Store } from '../../db/store.ts';
+import { UserError } from '../errors.ts';
+import { type Genome, genomeOf, isBatchIndependent, layerOf } from '../graph/genome.ts';
+import type { LayerGraph } from '../graph/graph.ts';
+import { probe, structuralKey } from '../graph/keys.ts';
+import { simplify } from '../graph/simplify.ts';
+import { FormulaError, formatLayer, parseLayer } from '../graph/text.ts';
+import { ZOO, zooNameOf } from '../graph/zoo.ts';
+import { type CandidatePlace, candidateId, parseCandidateId } from '../search/ids.ts';
+import { didYouMean } from '../suggest.ts';
+
+/** A layer that the user named. */
+export interface NamedLayer {
+  readonly genome: Genome;
+  /** Simplified. */
+  readonly layer: LayerGraph;
+  /** Where it stands in the database, where it was named by its id. */
+  readonly candidate:
+    | (CandidatePlace & { readonly stored: Candidate; readonly protocolKey: string })
+    | null;
+}
+
+/** Finds the layer that `text` names: by id, by its name in the zoo, or by a formula. */
+export function findLayer(text: string, db: string): NamedLayer {
+  const place = parseCandidateId(text.trim());
+  if (place) return fromStore(place, db);
+  const known = ZOO.find(({ name }) => name.toLowerCase() === text.trim().toLowerCase());
+  return fromGraph(known?.layer ?? fromFormula(text));
+}
+
+const fromGraph = (layer: LayerGraph): NamedLayer => ({
+  genome: genomeOf(layer),
+  layer,
+  candidate: null,
+});
+
+function fromStore(place: CandidatePlace, db: string): NamedLayer {
+  return reading(db, (store) => {
+    const run = store.runs.byId(place.run);
+    const stored = run && store.candidates.at(place.run, place.index);
+    if (stored)
+      return {
+        genome: stored.genome,
+        layer: layerOf(stored.genome),
+        candidate: { ...place, stored, protocolKey: run.protocolKey },
+      };
+    const wrong = run
+      ? `run ${place.run} has proposals 0 to ${run.proposals - 1}`
+      : `there is no run ${place.run}`;
+    throw new UserError(`There is no layer ${candidateId(place)} in ${db}: ${wrong}.`);
+  });
+}
+
+function fromFormula(text: string): LayerGraph {
+  try {
+    return simplify(parseLayer(text));
+  } catch (error) {
+    // One word was hardly meant as a formula.
+    if (!(error instanceof FormulaError) || !/^\s*[\w-]{4,}\s*$/.test(text)) throw error;
+    const names = ZOO.map(({ name }) => name);
+    const guess = didYouMean(text.trim(), names) || ` The zoo has ${names.join(', ')}.`;
+    throw new UserError(
+      `${JSON.stringify(text.trim())} is no layer's id, no name in the zoo and no formula.${guess}`,
+    );
+  }
+}
+
+/** What can be said of a layer without running it. */
+export interface LayerFacts {
+  readonly formula: string;
+  readonly zooName: string | null;
+  readonly structuralKey: string;
+  /** Null for a layer that is not finite, or constant. */
+  readonly functionalKey: string | null;
+  readonly batchIndependent: boolean;
+  readonly liveNodes: number;
+  readonly genome: Genome;
+}
+
+export function factsOf({ layer, genome }: Pick<NamedLayer, 'layer' | 'genome'>): LayerFacts {
+  const probed = probe(layer);
+  return {
+    formula: formatLayer(layer),
+    zooName: zooNameOf(layer),
+    structuralKey: structuralKey(layer),
+    functionalKey: probed.verdict === 'ok' ? probed.functionalKey : null,
+    batchIndependent: isBatchIndependent(layer),
+    liveNodes: layer.nodes.length,
+    genome,
+  };
+}
+
+/** Answers a question from one state of the database at `path`. */
+export function reading<T>(path: string, ask: (store: Store) => T): T {
+  const store = openStore(path, { readonly: true });
+  try {
+    return store.snapshot(() => ask(store));
+  } finally {
+    store.close();
+  }
+}
+
+/** The same, and null where there is no database. */
+export const readingIfThere = <T>(path: string, ask: (store: Store) => T): T | null =>
+  existsSync(path) ? reading(path, ask) : null;

@@ -1,0 +1,42 @@
+import { type Command, Option } from 'commander';
+import { UserError } from '../errors.ts';
+import { type Flag, PROTOCOL_FLAGS } from '../eval/presets.ts';
+
+/** Where results are kept, unless --db says otherwise. */
+export const DEFAULT_DB = 'evolayer.db';
+
+export const dbOption = () =>
+  new Option('--db <file>', 'the database').env('EVOLAYER_DB').default(DEFAULT_DB);
+
+export const jsonOption = () => new Option('--json', 'print JSON');
+
+/** Options of a command from a table of flags. Lists may be given as a,b or by repeating the flag. */
+export function addFlags(command: Command, flags: Readonly<Record<string, Flag>>): Command {
+  for (const { flag, doc, kind } of Object.values(flags)) {
+    const option = new Option(flag.replace('...', ''), doc);
+    if (kind === 'list')
+      option.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+    command.addOption(option);
+  }
+  return command;
+}
+
+/** The flags that name a protocol. */
+export const addProtocolOptions = (command: Command): Command =>
+  addFlags(
+    command
+      .option('--preset <name>', 'settings to start from', 'quick')
+      .option('--config <file>', 'JSON file of settings; flags override it'),
+    PROTOCOL_FLAGS,
+  );
+
+/** Reads a whole number that is no part of the configuration. */
+export function countFrom(flag: string, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text.trim()) ? Number(text) : Number.NaN;
+    if (value >= 1 && value <= max) return value;
+    throw new UserError(
+      `${flag} is ${JSON.stringify(text)}; it must be a whole number from 1 to ${max}.`,
+    );
+  };
+}

@@ -1,0 +1,42 @@
+/* `npm start`: a small search into a database of its own, what it found, and one layer as a file. */
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { exportLayer } from './commands/export.ts';
+import { leaderboard, readLeaderboard } from './commands/leaderboard.ts';
+import { search } from './commands/search.ts';
+import { report } from './errors.ts';
+import { outColours, print } from './output.ts';
+
+const title = (text: string) => print(`\n${outColours.bold(text)}`);
+
+async function quickstart() {
+  const time = new Date().toISOString().slice(0, 19).replaceAll(':', '').replace('T', '-');
+  const folder = join('runs', time);
+  mkdirSync(folder, { recursive: true });
+  const db = join(folder, 'evolayer.db');
+
+  title('Searching: evolayer search --preset quick');
+  const summary = await search({ preset: 'quick', db, workers: availableParallelism() });
+
+  title('Leaderboard: what was found, and the known layers under the same protocol');
+  leaderboard({ db, top: 10 });
+
+  const { entries } = readLeaderboard({ db, top: 1000 });
+  const found = entries.find(({ name }) => name === null);
+  if (!found || !summary) return print('No new layer was good enough this time.');
+  title(`The best discovered layer, ${found.id}, as a PyTorch module`);
+  const output = join(folder, `${found.id}.py`);
+  exportLayer(found.id, { db, to: 'pytorch', output, layout: 'nchw' });
+
+  title('Next');
+  print(`  npx evolayer show ${found.id} --db ${db}`);
+  print(`  npx evolayer evaluate ${found.id} --db ${db} --steps 1000`);
+  print(`  npx evolayer search --proposals 5000 --db ${relative('.', 'evolayer.db')}`);
+}
+
+try {
+  await quickstart();
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -1,0 +1,65 @@
+import { UserError } from '../errors.ts';
+import { flag, overridesFromFlags, resolveProtocol } from '../eval/presets.ts';
+import type { Protocol } from '../eval/protocol.ts';
+import { isRecord, mergeSettings } from '../eval/settings.ts';
+import { resolveSearchConfig, type SearchConfig } from '../search/config.ts';
+import { readJson } from './files.ts';
+
+/** The flags of `search` beside those of the protocol, by the names under which commander stores them. */
+export const SEARCH_FLAGS = {
+  seed: flag('--seed <n>', ['seed'], 'seed of the search'),
+  protocolSeed: flag('--protocol-seed <n>', ['protocol', 'seed'], 'seed of all evaluations'),
+  proposals: flag('--proposals <n>', ['proposals'], 'how many layers to propose'),
+  algorithm: flag('--algorithm <name>', ['algorithm'], 'evolution or random', 'text'),
+  criterion: flag('--criterion <name>', ['criterion'], 'pareto or average', 'text'),
+  population: flag('--population <n>', ['population'], 'youngest candidates that can be parents'),
+  tournament: flag('--tournament <share>', ['tournament'], 'share of them that competes'),
+  exploration: flag('--exploration <p>', ['exploration'], 'probability of a random layer'),
+  founders: flag('--founders <n>', ['founders'], 'candidates to find before evolution begins'),
+  genomeNodes: flag('--genome-nodes <n>', ['genomeNodes'], 'nodes of a genome'),
+  lookahead: flag('--lookahead <n>', ['lookahead'], 'proposals in flight'),
+  batchIndependent: flag(
+    '--batch-independent',
+    ['batchIndependent'],
+    'reject layers that depend on the batch',
+    'switch',
+  ),
+  baseline: flag('--baseline <name...>', ['baselines'], 'layers of the zoo to score', 'list'),
+  warmStart: flag('--warm-start <name...>', ['warmStart'], 'layers of the zoo to evolve', 'list'),
+} as const;
+
+/** `evaluate` has one seed, the protocol's. */
+export const EVALUATION_FLAGS = {
+  seed: flag('--seed <n>', ['seed'], 'seed of the evaluation'),
+} as const;
+
+/** What commander gives a command that has the options of `addProtocolOptions`. */
+export type SettingOptions = Readonly<Record<string, unknown>> & {
+  readonly preset: string;
+  readonly config?: string;
+};
+
+function settingsFile(path: string | undefined): Record<string, unknown> {
+  const content = path === undefined ? {} : readJson(path);
+  if (isRecord(content)) return content;
+  throw new UserError(`${path} must hold a JSON object of settings.`);
+}
+
+export function searchConfigOf(options: SettingOptions, numerics: string): SearchConfig {
+  const protocol = overridesFromFlags(options);
+  const flags = mergeSettings({ protocol }, overridesFromFlags(options, SEARCH_FLAGS));
+  const { preset, config } = options;
+  return resolveSearchConfig({ preset, file: settingsFile(config), flags, numerics });
+}
+
+/** The protocol; a configuration file may say more, as for a search. */
+export function protocolOf(options: SettingOptions, numerics: string): Protocol {
+  const { protocol = {} } = settingsFile(options.config);
+  const flags = mergeSettings(
+    overridesFromFlags(options),
+    overridesFromFlags(options, EVALUATION_FLAGS),
+  );
+  if (!isRecord(protocol))
+    throw new UserError(`${options.config}: protocol must be an object of settings.`);
+  return resolveProtocol(options.preset, mergeSettings(protocol, flags) as object, numerics);
+}
