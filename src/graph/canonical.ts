@@ -121,7 +121,9 @@ class Chains {
   }
 }
 
-const RANKS: readonly string[] = ['zero', '1', 'v0', 'v1', 'x', ...OP_NAMES];
+const RANK: Readonly<Record<string, number>> = Object.fromEntries(
+  ['zero', 'v0', 'v1', 'x', ...OP_NAMES].map((op, i) => [op, i]),
+);
 
 /** A total order of the nodes of a builder that depends on what they compute alone: small expressions first. */
 class Order {
@@ -138,7 +140,7 @@ class Order {
     const [p, q] = [this.#node(a), this.#node(b)];
     const [m, n] = [this.#size(a), this.#size(b)];
     if (m !== n) return m < n ? -1 : 1;
-    const rank = RANKS.indexOf(p.op) - RANKS.indexOf(q.op) || indexRank(p) - indexRank(q);
+    const rank = RANK[p.op]! - RANK[q.op]! || indexRank(p) - indexRank(q);
     if (rank !== 0) return rank;
     for (const [i, arg] of p.args.entries()) {
       const order = this.compare(arg, q.args[i] as number);
@@ -151,13 +153,15 @@ class Order {
     return this.#builder.nodes[id] as Node;
   }
 
-  /** Nodes of the expression as a tree. */
+  /** Nodes of the expression as a tree; those of constants weigh next to nothing, so that 1 is less than x. */
   #size(id: number): number {
-    for (let next = this.#sizes.length; next <= id; next++) {
-      const args = this.#node(next).args;
-      this.#sizes.push(args.reduce((sum, arg) => sum + (this.#sizes[arg] as number), 1));
+    const sizes = this.#sizes;
+    for (let next = sizes.length; next <= id; next++) {
+      const { op, args } = this.#node(next);
+      const constant = op === 'zero' || (args.length > 0 && args.every((arg) => sizes[arg]! < 1));
+      sizes.push(args.reduce((sum, arg) => sum + sizes[arg]!, constant ? 1 / 1024 : 1));
     }
-    return this.#sizes[id] as number;
+    return sizes[id]!;
   }
 }
 

@@ -119,7 +119,7 @@ export function genomeOf(layer: LayerGraph): Genome {
   const ids: number[] = [];
   const nodes: GenomeNode[] = [];
   for (const node of layer.nodes) {
-    const initial = INITIAL_NODES.findIndex((name) => name === node.op);
+    const initial = (INITIAL_NODES as readonly string[]).indexOf(node.op);
     ids.push(initial >= 0 ? initial : INITIAL_NODES.length + nodes.length);
     if (initial < 0) nodes.push(genomeNode(node, ids));
   }

@@ -66,7 +66,8 @@ export type LayerGraph = Graph<'out'>;
 /** Builds graphs bottom up; asking twice for the same node gives the same index (common subexpressions are shared). */
 export class GraphBuilder {
   readonly nodes: Node[] = [];
-  readonly #index = new Map<string, number>();
+  readonly #values: Value[] = [];
+  readonly #index = new Map<string, Value>();
 
   input(name: InputName): Value {
     return this.#intern(name, { op: name, args: [], extent: INPUT_EXTENTS[name] });
@@ -160,13 +161,19 @@ export class GraphBuilder {
     return { nodes, outputs: Object.fromEntries(entries) as Record<Output, number> };
   }
 
+  /** The node of that number. */
+  at(id: number): Value {
+    return this.#values[id] as Value;
+  }
+
   #intern(key: string, node: Node): Value {
-    let id = this.#index.get(key);
-    if (id === undefined) {
-      id = this.nodes.push(node) - 1;
-      this.#index.set(key, id);
+    let value = this.#index.get(key);
+    if (value === undefined) {
+      value = new Value(this, this.nodes.push(node) - 1);
+      this.#values.push(value);
+      this.#index.set(key, value);
     }
-    return new Value(this, id);
+    return value;
   }
 }
 
@@ -184,21 +191,45 @@ export class Value {
     return (this.builder.nodes[this.id] as Node).extent;
   }
 
-  add = (b: Value): Value => this.builder.elementwise('add', this, b);
-  sub = (b: Value): Value => this.add(b.neg());
-  mul = (b: Value): Value => this.builder.elementwise('mul', this, b);
-  div = (b: Value): Value => this.builder.elementwise('div', this, b);
-  neg = (): Value => this.builder.elementwise('neg', this);
-  square = (): Value => this.builder.elementwise('square', this);
-  abs = (): Value => this.builder.elementwise('abs', this);
+  add(b: Value): Value {
+    return this.builder.elementwise('add', this, b);
+  }
+  sub(b: Value): Value {
+    return this.add(b.neg());
+  }
+  mul(b: Value): Value {
+    return this.builder.elementwise('mul', this, b);
+  }
+  div(b: Value): Value {
+    return this.builder.elementwise('div', this, b);
+  }
+  neg(): Value {
+    return this.builder.elementwise('neg', this);
+  }
+  square(): Value {
+    return this.builder.elementwise('square', this);
+  }
+  abs(): Value {
+    return this.builder.elementwise('abs', this);
+  }
   /** −1, 0 or 1. */
-  sign = (): Value => this.builder.elementwise('sign', this);
+  sign(): Value {
+    return this.builder.elementwise('sign', this);
+  }
   /** 1 where this is greater than `b`, ½ at a tie, 0 elsewhere. */
-  step = (b: Value): Value => this.builder.elementwise('step', this, b);
+  step(b: Value): Value {
+    return this.builder.elementwise('step', this, b);
+  }
   /** 1 where |this| ≥ ε, 0 elsewhere. */
-  clear = (): Value => this.builder.elementwise('clear', this);
-  plus = (value: number): Value => this.add(this.builder.const(value));
-  times = (value: number): Value => this.mul(this.builder.const(value));
+  clear(): Value {
+    return this.builder.elementwise('clear', this);
+  }
+  plus(value: number): Value {
+    return this.add(this.builder.const(value));
+  }
+  times(value: number): Value {
+    return this.mul(this.builder.const(value));
+  }
 }
 
 export const isInput = (op: Op): op is InputName => Object.hasOwn(INPUT_EXTENTS, op);

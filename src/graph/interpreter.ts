@@ -1,5 +1,5 @@
 import { inferenceLayer, movingMoments, type TrainingGraph, trainingGraph } from './adjoint.ts';
-import { CHANNEL, type Extent, FULL, type LayerShape, reduce, sizeOf } from './extent.ts';
+import { CHANNEL, type Extent, FULL, type LayerShape, sizeOf } from './extent.ts';
 import type { Graph, LayerGraph } from './graph.ts';
 import { moments } from './ops.ts';
 import { compileProgram, expandInto, momentsOf, type ProgramInputs } from './program.ts';
@@ -51,17 +51,25 @@ export function trainLayer(
   shape: LayerShape,
   inputs: LayerInputs,
 ): LayerResult & { readonly statistics: Float64Array[] } {
-  const values = evaluateGraph(layer, shape, inputs);
-  const statistics = movingMoments(layer).map((node) => {
-    const argument = layer.nodes[node.args[0]]!;
-    const value = values[node.args[0]]!;
-    const { statistic } = moments[node.op];
-    const to = reduce(argument.extent, node.index);
-    const { mean, variance } = momentsOf(value, argument.extent, to, shape);
-    return mean.map((m, i) => statistic(m, variance[i]!));
-  });
+  const statistics = batchStatistics(layer, evaluateGraph(layer, shape, inputs), shape);
   return { ...runTraining(trainingGraph(layer), shape, inputs), statistics };
 }
+
+/** The statistics of one batch, one array per slot, given the value of every node of the layer. */
+export const batchStatistics = (
+  layer: LayerGraph,
+  values: readonly Float64Array[],
+  shape: LayerShape,
+): Float64Array[] =>
+  movingMoments(layer).map(({ op, args, extent }) => {
+    const { mean, variance } = momentsOf(
+      values[args[0]]!,
+      layer.nodes[args[0]]!.extent,
+      extent,
+      shape,
+    );
+    return mean.map((m, i) => moments[op].statistic(m, variance[i]!));
+  });
 
 /** Inference and its gradients; moments over the batch are constants out of `inputs.statistics`. */
 export const inferLayer = (

@@ -1,120 +1,164 @@
 import { createHash } from 'node:crypto';
 import objectHash from 'object-hash';
-import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64';
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { trainingGraph } from './adjoint.ts';
-import type { LayerShape } from './extent.ts';
-import type { LayerGraph } from './graph.ts';
-import { compileProgram, type ProgramInputs } from './program.ts';
+import { inferenceLayer, movingMoments, type TrainingOutput, trainingGraph } from './adjoint.ts';
+import { CHANNEL, type Extent, FULL, type LayerShape } from './extent.ts';
+import type { Graph, LayerGraph } from './graph.ts';
+import { batchStatistics, expand } from './interpreter.ts';
+import { JITTER, PROBE_CASES, type ProbeCase } from './probe-inputs.ts';
+import { compileProgram, type Disturb, type Program, type ProgramInputs } from './program.ts';
 import { simplify } from './simplify.ts';
 
-/** Equal for layers whose simplified graphs are the same. */
-export const structuralKey = (layer: LayerGraph): string =>
-  objectHash(
-    simplify(layer).nodes.map((node) =>
-      'index' in node ? [node.op, node.index, ...node.args] : [node.op, ...node.args],
-    ),
-    { algorithm: 'sha1', encoding: 'hex', respectType: false },
+/** Equal for layers whose simplified live graphs are the same; free, but sees no algebra beyond the rules. */
+export function structuralKey(layer: LayerGraph): string {
+  const nodes = simplify(layer).nodes.map((node) =>
+    'index' in node ? [node.op, node.index, ...node.args] : [node.op, ...node.args],
   );
+  return objectHash(nodes, { algorithm: 'sha1' });
+}
 
 export type ProbeResult =
   | { readonly verdict: 'ok'; readonly functionalKey: string }
-  /** NaN or an infinity in the output or a gradient, on inputs as a network has them. */
+  /** NaN or beyond float32 in the output or a gradient, on inputs of the scale that networks have. */
   | { readonly verdict: 'not-finite' }
-  /** No entry of the output changes with x. */
+  /** On such inputs the output does not change with x, as far as fp64 can tell. */
   | { readonly verdict: 'constant' };
 
 export interface ProbeOptions {
-  /** Bits of the mantissa that enter the key: fewer merge more layers. */
+  /** Bits of the mantissa that enter the key, 1 to 52: fewer merge more layers. */
   readonly mantissaBits?: number;
 }
 
+/**
+ * What `layer` computes, as a key: outputs and gradients on fixed inputs in fp64, in training, and at
+ * inference where that differs. After "Unified Functional Hashing in AutoML" (arXiv 2302.05433).
+ *
+ * Every case runs a second time with each intermediate off by about 2⁻⁴⁸ of itself, which shows what
+ * of the first run's values is noise, wherever a cancellation happened.
+ */
 export function probe(layer: LayerGraph, { mantissaBits = 20 }: ProbeOptions = {}): ProbeResult {
-  const graph = trainingGraph(simplify(layer));
+  if (!Number.isInteger(mantissaBits) || mantissaBits < 1 || mantissaBits > 52)
+    throw new Error(`internal: mantissaBits is 1 to 52, not ${mantissaBits}`);
+  const outputsOn = prober(simplify(layer));
   const digest = createHash('sha256');
   let constant = true;
-  for (const { shape, inputs, verdict } of CASES) {
-    const program = compileProgram(graph, shape);
-    program.run(inputs);
-    const outputs = Object.values(graph.outputs).map((id) => program.values[id]!);
-    if (verdict && !outputs.every((value) => value.every(Number.isFinite)))
+  for (const probeCase of PROBE_CASES) {
+    const exact = outputsOn(probeCase);
+    if (probeCase.ordinary && !exact.every(({ value }) => value.every(fitsFloat32)))
       return { verdict: 'not-finite' };
-    const floor = 2 ** -40 * program.values.reduce((m, value) => Math.max(m, largest(value)), 0);
-    const dx = program.values[graph.outputs.dx]!;
-    if (verdict && dx.some((d) => Math.abs(d) >= floor && d !== 0)) constant = false;
-    for (const value of outputs) digest.update(rounded(value, mantissaBits, floor));
+    const disturbed = outputsOn(probeCase, jitter);
+    const scales = naturalScales(exact, probeCase);
+    for (const [i, { name, value }] of exact.entries()) {
+      const digits = significant(value, disturbed[i]!.value, mantissaBits, scales[name]);
+      if (probeCase.ordinary && name === 'dx' && digits.some((d) => d !== 0)) constant = false;
+      digest.update(digits);
+    }
   }
   if (constant) return { verdict: 'constant' };
   return { verdict: 'ok', functionalKey: digest.digest('hex').slice(0, 40) };
 }
 
-function largest(values: Float64Array): number {
-  let max = 0;
-  for (const v of values) if (Math.abs(v) > max && Number.isFinite(v)) max = Math.abs(v);
-  return max;
+const EXTENTS: Readonly<Record<TrainingOutput, Extent>> = {
+  y: FULL,
+  dx: FULL,
+  dv0: CHANNEL,
+  dv1: CHANNEL,
+  dgamma: CHANNEL,
+  dbeta: CHANNEL,
+};
+
+interface Output {
+  readonly name: TrainingOutput | 'inference';
+  readonly value: Float64Array;
 }
 
-function rounded(values: Float64Array, bits: number, floor: number): Float64Array {
+/** Everything that a key is made of, as a function of the case; programs are kept per shape. */
+function prober(layer: LayerGraph): (probeCase: ProbeCase, disturb?: Disturb) => Output[] {
+  const training = programs(trainingGraph(layer));
+  const names = Object.keys(EXTENTS) as TrainingOutput[];
+  const inference = movingMoments(layer).length > 0 ? inferenceOutput(layer) : null;
+  return (probeCase, disturb) => {
+    const run = training(probeCase.shape, probeCase.inputs, disturb);
+    const outputs: Output[] = names.map((name) => ({ name, value: run(name, EXTENTS[name]) }));
+    if (inference) outputs.push({ name: 'inference', value: inference(probeCase, disturb) });
+    return outputs;
+  };
+}
+
+/** The layer at inference, with the average of two batches as moving statistics. */
+function inferenceOutput(layer: LayerGraph) {
+  const forward = programs(layer);
+  const inference = programs(inferenceLayer(layer));
+  return ({ shape, inputs, secondBatch }: ProbeCase, disturb?: Disturb): Float64Array => {
+    const statisticsOf = (x: Float64Array) =>
+      batchStatistics(layer, forward(shape, { ...inputs, x }, disturb).values, shape);
+    const [first, second] = [statisticsOf(inputs.x), statisticsOf(secondBatch)];
+    const statistics = first.map((s, slot) => s.map((a, i) => (a + second[slot]![i]!) / 2));
+    return inference(shape, { ...inputs, statistics }, disturb)('out', FULL);
+  };
+}
+
+/** Runs `graph` on any shape, compiled once for each; the result reads its outputs. */
+function programs<Output extends string>(graph: Graph<Output>) {
+  const compiled = new Map<LayerShape, Program>();
+  return (shape: LayerShape, inputs: ProgramInputs, disturb?: Disturb) => {
+    const program = compiled.get(shape) ?? compileProgram(graph, shape);
+    compiled.set(shape, program);
+    program.run(inputs, disturb);
+    const read = (name: Output, extent: Extent) => {
+      const id = graph.outputs[name];
+      return expand(program.values[id]!, graph.nodes[id]!.extent, extent, shape);
+    };
+    return Object.assign(read, { values: program.values });
+  };
+}
+
+const jitter: Disturb = (value, node) => {
+  for (let i = 0; i < value.length; i++) value[i]! *= JITTER[(37 * node + i) & 255]!;
+};
+
+const FLOAT32_MAX = 3.4028234663852886e38;
+const fitsFloat32 = (value: number) => Math.abs(value) <= FLOAT32_MAX;
+
+/** Beyond this a value counts as infinite, so that no step of the rounding overflows. */
+const HUGE = 1e280;
+/** Digits end this many bits below the largest entry of a tensor: saturated functions leave noise further down. */
+const FLOOR_BITS = 24;
+/** The same below the size that a gradient has where the output follows x or v in proportion. */
+const FAINT_BITS = 30;
+
+/** dy is about 1, so that a gradient is about y / x; v0 and v1 are about 1 as well. */
+function naturalScales(outputs: readonly Output[], { inputs }: ProbeCase) {
+  const y = largest(outputs[0]!.value);
+  return { y, dx: y / largest(inputs.x), dv0: y, dv1: y, dgamma: y, dbeta: y, inference: y };
+}
+
+/**
+ * `values` with the digits that any spelling of the function agrees on: `bits` of the mantissa, rounded
+ * to nearest, down to a floor that the whole tensor shares; one NaN, one zero. Entries that the
+ * disturbance changed by more than 2⁻¹⁰ of themselves are what rounding left of a cancellation: zero.
+ */
+function significant(
+  values: Float64Array,
+  disturbed: Float64Array,
+  bits: number,
+  scale: number,
+): Float64Array {
+  const floor = Math.max(largest(values) * 2 ** -FLOOR_BITS, scale * 2 ** -FAINT_BITS);
+  // The sum with a number of this size has no digits below the floor.
+  const coarse = floor === 0 ? 0 : 1.5 * 2 ** (Math.floor(Math.log2(floor)) + 52);
   const split = 2 ** (52 - bits) + 1;
-  return values.map((v) => {
+  return values.map((v, i) => {
     if (Number.isNaN(v)) return Number.NaN;
-    if (Math.abs(v) < floor || v === 0) return 0;
-    if (Math.abs(v) > 1e290) return v > 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-    const c = v * split;
-    return c - (c - v);
+    if (!(Math.abs(v) < HUGE)) return Math.sign(v) * Number.POSITIVE_INFINITY;
+    if (!(Math.abs(v - disturbed[i]!) < 2 ** -10 * Math.abs(v))) return 0;
+    // Veltkamp's splitting: what is left of v has bits + 1 digits, the leading one included.
+    const high = v * split;
+    return high - (high - v) + coarse - coarse + 0;
   });
 }
 
-interface Case {
-  readonly shape: LayerShape;
-  readonly inputs: ProgramInputs;
-  readonly verdict: boolean;
-}
-
-const WIDE: LayerShape = { batch: 3, height: 2, width: 3, channels: 8, groups: 2 };
-const NARROW: LayerShape = { batch: 2, height: 3, width: 2, channels: 6, groups: 3 };
-
-const CASES: readonly Case[] = [
-  makeCase(1, WIDE, 1, 0, true),
-  makeCase(2, NARROW, 1, 0.5, true),
-  makeCase(3, WIDE, 6, -2, false),
-  makeCase(4, NARROW, 0.1, 0.3, false),
-];
-
-function makeCase(
-  seed: number,
-  shape: LayerShape,
-  scale: number,
-  offset: number,
-  verdict: boolean,
-): Case {
-  const rng = xoroshiro128plus(seed);
-  const uniform = () => uniformFloat64(rng);
-  const normal = () => (uniform() + uniform() + uniform() + uniform() - 2) * 1.75;
-  const { batch, height, width, channels } = shape;
-  const full = batch * height * width * channels;
-  const fill = (n: number, value: (i: number) => number) =>
-    Float64Array.from({ length: n }, (_, i) => value(i));
-  const perChannel = fill(channels, normal);
-  const perImage = fill(batch, normal);
-  return {
-    shape,
-    verdict,
-    inputs: {
-      x: fill(
-        full,
-        (i) =>
-          offset +
-          scale *
-            (normal() +
-              0.5 * perChannel[i % channels]! +
-              0.5 * perImage[Math.floor(i / (full / batch))]!),
-      ),
-      dy: fill(full, normal),
-      v0: fill(channels, () => normal() / 2),
-      v1: fill(channels, () => 1 + normal()),
-      gamma: fill(channels, () => 1 + normal() / 3),
-      beta: fill(channels, () => normal() / 3),
-    },
-  };
+function largest(values: Float64Array): number {
+  let max = 0;
+  for (const v of values) if (Math.abs(v) < HUGE) max = Math.max(max, Math.abs(v));
+  return max;
 }

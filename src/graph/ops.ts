@@ -94,7 +94,7 @@ export const guard = (b: number): number =>
 /** √(a + ε): what turns a mean square into `rms`, and a variance into `std`. */
 export const rootEps = (a: number): number => Math.sqrt(a + EPSILON);
 
-/** The element-wise ops, a paragraph each. Values are those of the design; NaN propagates through all of them. */
+/** The element-wise ops, a paragraph each. NaN propagates through all primitives. */
 export const elementwise: Record<ElementwiseName | AuxiliaryName, ElementwiseOp> = {
   add: binary(
     'a + b',

@@ -31,27 +31,33 @@ export interface ProgramInputs {
 export interface Program {
   /** One per node; overwritten by every run. */
   readonly values: readonly Float64Array[];
-  run(inputs: ProgramInputs): void;
+  run(inputs: ProgramInputs, disturb?: Disturb): void;
 }
+
+/** Called on the value of every computed node, after it is written and before it is read. */
+export type Disturb = (value: Float64Array, node: number) => void;
 
 type Step = (inputs: ProgramInputs) => void;
 
 /** Plans every buffer and index table once; `run` then only loops. */
 export function compileProgram(graph: Graph, shape: LayerShape): Program {
   const values = graph.nodes.map(({ extent }) => new Float64Array(sizeOf(extent, shape)));
-  const steps: Step[] = [];
+  const steps: { id: number; step: Step; computed: boolean }[] = [];
   for (const [id, node] of graph.nodes.entries()) {
     const args = node.args.map((arg) => ({
       value: values[arg]!,
       extent: graph.nodes[arg]!.extent,
     }));
     const step = compileNode(node, values[id]!, args, shape);
-    if (step) steps.push(step);
+    if (step) steps.push({ id, step, computed: node.args.length > 0 });
   }
   return {
     values,
-    run(inputs) {
-      for (const step of steps) step(inputs);
+    run(inputs, disturb) {
+      for (const { id, step, computed } of steps) {
+        step(inputs);
+        if (disturb && computed) disturb(values[id]!, id);
+      }
     },
   };
 }
@@ -214,7 +220,7 @@ export function momentsOf(
   }
   for (let j = 0; j < size; j++) {
     const r = residue[j]! / count;
-    mean[j]! += r;
+    if (Number.isFinite(r)) mean[j]! += r;
     variance[j] = Math.max(variance[j]! / count - r * r, 0);
   }
   return { mean, variance };

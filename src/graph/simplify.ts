@@ -1,6 +1,6 @@
 import { canonical } from './canonical.ts';
 import { type Extent, type IndexSet, reduce } from './extent.ts';
-import { GraphBuilder, type LayerGraph, type Node, transplant, Value } from './graph.ts';
+import { GraphBuilder, type LayerGraph, type Node, transplant, type Value } from './graph.ts';
 import { elementwise, isElementwise, isMoment, type MomentName } from './ops.ts';
 
 /**
@@ -20,8 +20,7 @@ export interface Rule {
 }
 
 const nodeOf = (value: Value): Node => value.builder.nodes[value.id] as Node;
-const argOf = (value: Value, i = 0): Value =>
-  new Value(value.builder, nodeOf(value).args[i] as number);
+const argOf = (value: Value, i = 0): Value => value.builder.at(nodeOf(value).args[i] as number);
 const is = (value: Value, op: Node['op']): boolean => nodeOf(value).op === op;
 const same = (a: Value, b: Value): boolean => a.id === b.id;
 const isZero = (value: Value): boolean => is(value, 'zero');
@@ -215,7 +214,7 @@ function applyRules(layer: LayerGraph): LayerGraph {
 /** Applies rules to the node of `value` until none fits. Nodes that rules make below it wait for the next pass. */
 function rewritten(value: Value): Value {
   const node = nodeOf(value);
-  const args = node.args.map((id) => new Value(value.builder, id));
+  const args = node.args.map((id) => value.builder.at(id));
   for (const { rewrite } of RULES) {
     const next = rewrite(node, args, value.builder);
     if (next) return rewritten(next);

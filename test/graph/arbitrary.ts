@@ -17,13 +17,20 @@ export function genomes({
 } = {}): fc.Arbitrary<Genome> {
   const draw = fc.record({
     op: fc.constantFrom(...ops),
-    args: fc.tuple(fc.nat(), fc.nat()),
+    args: fc.array(fc.record({ node: fc.nat(), recent: fc.boolean() }), {
+      minLength: 2,
+      maxLength: 2,
+    }),
     index: fc.constantFrom(...indexSets),
   });
   return fc.array(draw, { minLength: minNodes, maxLength: maxNodes }).map((drawn) => ({
     nodes: drawn.map(({ op, args, index }, k): GenomeNode => {
-      const earlier = args.slice(0, arityOf(op)).map((arg) => arg % (INITIAL_NODES.length + k));
-      return isMoment(op) ? { op, args: earlier, index } : { op, args: earlier };
+      const earlier = INITIAL_NODES.length + k;
+      // Half of the arguments are among the last three nodes, or most nodes would be dead.
+      const picked = args
+        .slice(0, arityOf(op))
+        .map(({ node, recent }) => (recent ? earlier - 1 - (node % 3) : node % earlier));
+      return isMoment(op) ? { op, args: picked, index } : { op, args: picked };
     }),
   }));
 }
