@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import { flag, overridesFromFlags, resolveProtocol } from '../eval/presets.ts';
 import type { Protocol } from '../eval/protocol.ts';
 import { isRecord, mergeSettings } from '../eval/settings.ts';
+import { ZOO } from '../graph/zoo.ts';
 import { resolveSearchConfig, type SearchConfig } from '../search/config.ts';
 import { readJson } from './files.ts';
 
@@ -47,10 +48,21 @@ function settingsFile(path: string | undefined): Record<string, unknown> {
 
 export function searchConfigOf(options: SettingOptions, numerics: string): SearchConfig {
   const protocol = overridesFromFlags(options);
-  const flags = mergeSettings({ protocol }, overridesFromFlags(options, SEARCH_FLAGS));
+  const search = overridesFromFlags(options, SEARCH_FLAGS);
+  const spelled = Object.fromEntries(
+    ['baselines', 'warmStart'].map((key) => [
+      key,
+      (search[key] as string[] | undefined)?.map(zooSpelling),
+    ]),
+  );
+  const flags = mergeSettings(mergeSettings({ protocol }, search), spelled);
   const { preset, config } = options;
   return resolveSearchConfig({ preset, file: settingsFile(config), flags, numerics });
 }
+
+/** Names of the zoo are found whatever their case; others stay, for the validation to name them. */
+const zooSpelling = (name: string): string =>
+  ZOO.find((known) => known.name.toLowerCase() === name.toLowerCase())?.name ?? name;
 
 /** The protocol; a configuration file may say more, as for a search. */
 export function protocolOf(options: SettingOptions, numerics: string): Protocol {

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { didYouMean } from '../suggest.ts';
 import type { ImageShape, Network } from './network.ts';
 import { type ResnetSpec, resnet } from './resnet.ts';
 
@@ -48,5 +49,7 @@ export function anchorNamed(name: string): Anchor {
   const anchor = ANCHORS.get(name);
   if (anchor) return anchor;
   const known = [...ANCHORS.keys()].join(', ');
-  throw new UserError(`There is no anchor ${JSON.stringify(name)}; the anchors are ${known}.`);
+  throw new UserError(
+    `There is no anchor ${JSON.stringify(name)}; the anchors are ${known}.${didYouMean(name, ANCHORS.keys())}`,
+  );
 }

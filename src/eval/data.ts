@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { didYouMean } from '../suggest.ts';
 import { readIdx } from './idx.ts';
 import type { ImageShape } from './network.ts';
 import { packageRoot } from './package-root.ts';
@@ -68,7 +69,9 @@ export const DATASETS: Readonly<Record<string, DatasetSource>> = {
 export function datasetSource(name: string): DatasetSource {
   if (Object.hasOwn(DATASETS, name)) return DATASETS[name]!;
   const known = Object.keys(DATASETS).join(', ');
-  throw new UserError(`There is no data set ${JSON.stringify(name)}; the data sets are ${known}.`);
+  throw new UserError(
+    `There is no data set ${JSON.stringify(name)}; the data sets are ${known}.${didYouMean(name, Object.keys(DATASETS))}`,
+  );
 }
 
 export const datasetHash = (source: DatasetSource): string =>

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { didYouMean } from '../suggest.ts';
 import { DATASETS, datasetHash } from './data.ts';
 import { type Protocol, parseProtocol } from './protocol.ts';
 import { isRecord, mergeSettings, type Overrides } from './settings.ts';
@@ -49,7 +50,9 @@ export function resolveProtocol(
 function presetNamed(name: string): Preset {
   if (Object.hasOwn(PRESETS, name)) return PRESETS[name]!;
   const known = Object.keys(PRESETS).join(', ');
-  throw new UserError(`There is no preset ${JSON.stringify(name)}; the presets are ${known}.`);
+  throw new UserError(
+    `There is no preset ${JSON.stringify(name)}; the presets are ${known}.${didYouMean(name, Object.keys(PRESETS))}`,
+  );
 }
 
 /**

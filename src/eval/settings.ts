@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
+import { didYouMean } from '../suggest.ts';
 
 /*
  * Building blocks of configuration schemas. The message of every check says what would be right, as a
@@ -51,7 +52,7 @@ function sentence(issue: z.core.$ZodIssue, input: unknown, subject: string): str
   const key = (path: readonly PropertyKey[]) => path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     const unknown = key([...issue.path, issue.keys[0]!]);
-    return `${subject} has no setting ${unknown}; the settings there are ${issue.message}.`;
+    return `${subject} has no setting ${unknown}; the settings there are ${issue.message}.${didYouMean(issue.keys[0]!, issue.message.split(', '))}`;
   }
   const value = issue.path.reduce<unknown>(
     (at, step) => (at as Record<PropertyKey, unknown> | undefined)?.[step],
@@ -60,8 +61,13 @@ function sentence(issue: z.core.$ZodIssue, input: unknown, subject: string): str
   const name = issue.path.length ? `${subject}: ${key(issue.path)}` : subject;
   return value === undefined
     ? `${name} is missing; it must be ${issue.message}.`
-    : `${name} is ${show(value)}; it must be ${issue.message}.`;
+    : `${name} is ${show(value)}; it must be ${issue.message}.${guess(value, issue)}`;
 }
+
+const guess = (value: unknown, issue: z.core.$ZodIssue): string =>
+  typeof value === 'string' && issue.code === 'invalid_value'
+    ? didYouMean(value, issue.values.map(String))
+    : '';
 
 function show(value: unknown): string {
   const text = typeof value === 'number' ? String(value) : JSON.stringify(value);

@@ -14,6 +14,7 @@ import {
 } from '../eval/settings.ts';
 import { MAX_NODES } from '../graph/genome.ts';
 import { ZOO } from '../graph/zoo.ts';
+import { didYouMean } from '../suggest.ts';
 import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
 import { PRIMITIVES } from './space.ts';
 
@@ -138,5 +139,7 @@ export function resolveSearchConfig(sources: ConfigSources): SearchConfig {
 function presetNamed(name: string): Partial<SearchConfig> {
   if (Object.hasOwn(SEARCH_PRESETS, name)) return SEARCH_PRESETS[name] as Partial<SearchConfig>;
   const known = Object.keys(SEARCH_PRESETS).join(', ');
-  throw new UserError(`There is no preset ${JSON.stringify(name)}; the presets are ${known}.`);
+  throw new UserError(
+    `There is no preset ${JSON.stringify(name)}; the presets are ${known}.${didYouMean(name, Object.keys(SEARCH_PRESETS))}`,
+  );
 }
