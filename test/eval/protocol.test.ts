@@ -155,7 +155,7 @@ describe('a wrong setting is named with its value and what would be right', () =
         "The protocol: quality.minAccuracy.mini-wide is 2; it must be a number from 0 to 1.",
         "The protocol: quality is null; it must be an object with the keys steps, images, minAccuracy.",
         "The protocol: numerics is ""; it must be the numerics of an engine.",
-        "The protocol has no setting stepz; the settings there are numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout.",
+        "The protocol has no setting stepz; the settings there are numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout. Did you mean steps?",
         "The protocol has no setting optimiser.rate; the settings there are learningRate, momentum, weightDecay.",
         "The protocol is []; it must be an object with the keys numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout.",
         "The protocol is null; it must be an object with the keys numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout.",
@@ -181,7 +181,7 @@ describe('a wrong setting is named with its value and what would be right', () =
         "The protocol: anchors is ["mini-wide","mini-wide"]; it must be a list without repetitions.",
         "The protocol: quality.steps is 301; it must be at most the protocol's steps, 300.",
         "The protocol: quality.images is 2001; it must be at most dataset.validation, 2000.",
-        "The protocol: quality.minAccuracy is {"mini-wide":0.3,"mini-deep":0.3,"mini-wid":0.2}; it must be an object with the keys mini-wide, mini-deep.",
+        "The protocol: quality.minAccuracy is {"mini-wide":0.35,"mini-deep":0.45,"mini-wid":0.2}; it must be an object with the keys mini-wide, mini-deep.",
       ]
     `);
   });
