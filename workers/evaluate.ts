@@ -3,6 +3,8 @@ import { UserError } from '../src/errors.ts';
 import type { Engine } from '../src/eval/engine.ts';
 import { evaluateLayer } from '../src/eval/evaluate.ts';
 import { nativeEngine } from '../src/eval/native/engine.ts';
+import type { Variant } from '../src/eval/native/machine.ts';
+import type { Protocol } from '../src/eval/protocol.ts';
 import { layerOf } from '../src/graph/genome.ts';
 import type { Job, JobResult, Reply, WorkerData } from './messages.ts';
 
@@ -10,8 +12,15 @@ const { dataset } = workerData as WorkerData;
 
 let engine: Engine | undefined;
 
+/** The engine with the arithmetic that the protocol names, which this CPU may lack. */
+function engineOf({ numerics }: Protocol): Engine {
+  if (engine?.numerics !== numerics)
+    engine = nativeEngine(numerics.replace(/^native\//, '') as Variant);
+  return engine;
+}
+
 function evaluate({ genome, protocol, seed }: Job): JobResult {
-  engine ??= nativeEngine();
+  const engine = engineOf(protocol);
   const start = performance.now();
   const outcome = evaluateLayer({ layer: layerOf(genome), protocol, seed, dataset, engine });
   return { outcome, seconds: (performance.now() - start) / 1000 };

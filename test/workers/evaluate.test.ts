@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { openStore } from '../../db/store.ts';
+import { UserError } from '../../src/errors.ts';
+import { loadDataset } from '../../src/eval/data.ts';
+import { nativeEngine } from '../../src/eval/native/engine.ts';
+import { resolveSearchConfig } from '../../src/search/config.ts';
+import { threadPool } from '../../src/search/pool.ts';
+import { runSearch } from '../../src/search/run.ts';
+import { trajectory } from '../search/fake.ts';
+
+const dataset = loadDataset('fashion-mnist', { pool: 4 });
+
+/** A search that trains for real, a few steps. */
+const configOf = (numerics: string) =>
+  resolveSearchConfig({
+    numerics,
+    flags: {
+      ...{
+        seed: 7,
+        proposals: 60,
+        lookahead: 16,
+        baselines: ['EvoNorm-B0', 'ReLU'],
+        warmStart: [],
+      },
+      protocol: {
+        ...{ dataset: { pool: 4, validation: 200 }, batch: 8, steps: 12 },
+        quality: { steps: 6, images: 100, minAccuracy: 0.05 },
+      },
+    },
+  });
+
+test('a search with real training is the same with one worker and with two', async () => {
+  const config = configOf(nativeEngine().numerics);
+  const results = [];
+  for (const workers of [1, 2]) {
+    const store = openStore(':memory:');
+    const pool = threadPool({ dataset, workers });
+    const { runId, counts } = await runSearch({ config, store, pool });
+    await pool.close();
+    results.push({ counts, candidates: trajectory(store, runId) });
+  }
+  expect(results[1]).toEqual(results[0]);
+  expect(results[0]?.counts.proposals).toBe(60);
+  expect(results[0]?.counts.evaluated).toBeGreaterThan(0);
+});
+
+test('an engine that does not run here ends the run with a sentence', async () => {
+  const pool = threadPool({ dataset, workers: 1 });
+  const run = runSearch({ config: configOf('native/sve'), store: openStore(':memory:'), pool });
+  await expect(run).rejects.toBeInstanceOf(UserError);
+  await expect(run).rejects.toThrow('This CPU runs no kernel variant "sve"');
+  await pool.close();
+});
