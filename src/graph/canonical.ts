@@ -22,18 +22,16 @@ export function canonical(layer: LayerGraph): LayerGraph {
 class Chains {
   readonly builder = new GraphBuilder();
   readonly #nodes: readonly Node[];
-  readonly #uses: readonly number[];
+  readonly #absorbed: ReadonlySet<number>;
   readonly #order: Order;
-  readonly #values: Value[] = [];
+  readonly #values: (Value | undefined)[] = [];
 
   constructor(layer: LayerGraph) {
     this.#nodes = layer.nodes;
-    const uses = layer.nodes.map(() => 0);
-    for (const node of layer.nodes) for (const arg of node.args) uses[arg]!++;
-    this.#uses = uses;
+    this.#absorbed = absorbed(layer.nodes);
     this.#order = new Order(this.builder);
-    // Nodes inside a chain are rebuilt on their own too; `build` drops those that stay unused.
-    for (const node of layer.nodes) this.#values.push(this.#rebuild(node));
+    for (const [id, node] of layer.nodes.entries())
+      this.#values.push(this.#absorbed.has(id) ? undefined : this.#rebuild(node));
   }
 
   value(id: number): Value {
@@ -59,20 +57,14 @@ class Chains {
   #sum(root: Node): Value {
     const plus: Value[] = [];
     const minus: Value[] = [];
-    const gather = (node: Node, negative: boolean) => {
-      const into = negative ? minus : plus;
-      for (const id of node.args) {
-        const child = this.#nodes[id] as Node;
-        const inner = child.op === 'neg' ? (child.args[0] as number) : id;
-        const sign = negative !== (inner !== id);
-        const term = this.#nodes[inner] as Node;
-        const single = this.#uses[id] === 1 && (inner === id || this.#uses[inner] === 1);
-        if (term.op === 'add' && single) gather(term, sign);
-        else if (inner === id) into.push(this.value(id));
-        else (sign ? minus : plus).push(this.value(inner));
-      }
+    const gather = (id: number, negative: boolean) => {
+      const node = this.#nodes[id] as Node;
+      const inside = this.#absorbed.has(id);
+      if (node.op === 'neg') gather(node.args[0] as number, !negative);
+      else if (inside) for (const arg of node.args) gather(arg, negative);
+      else (negative ? minus : plus).push(this.value(id));
     };
-    gather(root, false);
+    for (const arg of root.args) gather(arg, false);
     const [positive, negative] = [this.#fold(plus), this.#fold(minus)];
     if (!negative) return positive as Value;
     return positive ? positive.add(negative.neg()) : negative.neg();
@@ -90,15 +82,10 @@ class Chains {
     const factors: Value[] = [];
     const denominators: Value[] = [];
     const gather = (node: Node) => {
-      const [first, second] = node.args as readonly [number, number];
-      visit(first);
-      if (node.op === 'div') denominators.push(this.value(second));
-      else visit(second);
-    };
-    const visit = (id: number) => {
-      const node = this.#nodes[id] as Node;
-      if ((node.op === 'mul' || node.op === 'div') && this.#uses[id] === 1) gather(node);
-      else factors.push(this.value(id));
+      for (const [i, id] of node.args.entries())
+        if (node.op === 'div' && i === 1) denominators.push(this.value(id));
+        else if (this.#absorbed.has(id)) gather(this.#nodes[id] as Node);
+        else factors.push(this.value(id));
     };
     gather(root);
     const product = this.#sorted(this.#squared(factors)).reduce((a, b) => a.mul(b));
@@ -120,6 +107,30 @@ class Chains {
     return values.sort((a, b) => this.#order.compare(a.id, b.id));
   }
 }
+
+/** The nodes that only one sum or product uses and that become part of it, with the negations between sums. */
+function absorbed(nodes: readonly Node[]): Set<number> {
+  const uses = nodes.map(() => 0);
+  for (const node of nodes) for (const arg of node.args) uses[arg]!++;
+  const inside = new Set<number>();
+  const take = (id: number, ops: readonly Node['op'][]): boolean => {
+    const { op, args } = nodes[id] as Node;
+    const taken =
+      uses[id] === 1 &&
+      (ops.includes(op) || (op === 'neg' && ops === SUM && take(args[0] as number, SUM)));
+    if (taken) inside.add(id);
+    return taken;
+  };
+  for (const { op, args } of nodes) {
+    if (op === 'add') for (const arg of args) take(arg, SUM);
+    if (op === 'mul' || op === 'div') take(args[0] as number, PRODUCT);
+    if (op === 'mul') take(args[1] as number, PRODUCT);
+  }
+  return inside;
+}
+
+const SUM: readonly Node['op'][] = ['add'];
+const PRODUCT: readonly Node['op'][] = ['mul', 'div'];
 
 const RANK: Readonly<Record<string, number>> = Object.fromEntries(
   ['zero', 'v0', 'v1', 'x', ...OP_NAMES].map((op, i) => [op, i]),

@@ -20,7 +20,7 @@ export type ProbeResult =
   | { readonly verdict: 'ok'; readonly functionalKey: string }
   /** NaN or beyond float32 in the output or a gradient, on inputs of the scale that networks have. */
   | { readonly verdict: 'not-finite' }
-  /** On such inputs the output does not change with x, as far as fp64 can tell. */
+  /** On such inputs no gradient reaches x, beyond what rounding makes. */
   | { readonly verdict: 'constant' };
 
 export interface ProbeOptions {
@@ -79,8 +79,8 @@ function prober(layer: LayerGraph): (probeCase: ProbeCase, disturb?: Disturb) =>
   return (probeCase, disturb) => {
     const run = training(probeCase.shape, probeCase.inputs, disturb);
     const outputs: Output[] = names.map((name) => ({ name, value: run(name, EXTENTS[name]) }));
-    if (inference) outputs.push({ name: 'inference', value: inference(probeCase, disturb) });
-    return outputs;
+    const inferred = inference ? inference(probeCase, disturb) : outputs[0]!.value;
+    return [...outputs, { name: 'inference', value: inferred }];
   };
 }
 
@@ -134,8 +134,9 @@ function naturalScales(outputs: readonly Output[], { inputs }: ProbeCase) {
 
 /**
  * `values` with the digits that any spelling of the function agrees on: `bits` of the mantissa, rounded
- * to nearest, down to a floor that the whole tensor shares; one NaN, one zero. Entries that the
- * disturbance changed by more than 2⁻¹⁰ of themselves are what rounding left of a cancellation: zero.
+ * to nearest, down to a floor that the whole tensor shares. There is one zero and one NaN, for which the
+ * largest number stands, since the bits of NaN differ between machines. Entries that the disturbance
+ * changed by more than 2⁻¹⁰ of themselves are what rounding left of a cancellation: zero.
  */
 function significant(
   values: Float64Array,
@@ -148,7 +149,7 @@ function significant(
   const coarse = floor === 0 ? 0 : 1.5 * 2 ** (Math.floor(Math.log2(floor)) + 52);
   const split = 2 ** (52 - bits) + 1;
   return values.map((v, i) => {
-    if (Number.isNaN(v)) return Number.NaN;
+    if (Number.isNaN(v)) return Number.MAX_VALUE;
     if (!(Math.abs(v) < HUGE)) return Math.sign(v) * Number.POSITIVE_INFINITY;
     if (!(Math.abs(v - disturbed[i]!) < 2 ** -10 * Math.abs(v))) return 0;
     // Veltkamp's splitting: what is left of v has bits + 1 digits, the leading one included.

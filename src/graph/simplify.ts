@@ -4,9 +4,9 @@ import { GraphBuilder, type LayerGraph, type Node, transplant, type Value } from
 import { elementwise, isElementwise, isMoment, type MomentName } from './ops.ts';
 
 /**
- * A rewrite of one node whose arguments are rewritten already. Values and gradients stay what they
- * were, up to rounding and the sign of zeros, for every input unless `assumes` says otherwise: NaN
- * and infinities included.
+ * A rewrite of one node whose arguments are rewritten already. For every input, NaN and infinities
+ * included, values and gradients stay what they were, up to rounding and the sign of zeros; `assumes`
+ * says why where that is not plain, and where it does not hold.
  */
 export interface Rule {
   /** The algebra. */
@@ -90,6 +90,8 @@ const PREFERENCE: readonly IndexSet[] = ['wh', 'whc/g', 'whc', 'bwh'];
 const plainest = (extent: Extent, index: IndexSet): IndexSet =>
   PREFERENCE.find((other) => reduce(extent, other) === reduce(extent, index)) as IndexSet;
 
+const MAX_STOPS_NAN = 'where a is NaN so is the value either way, but max lets no gradient through';
+
 const ODD: readonly Node['op'][] = ['tanh', 'log', 'sqrt', 'mean'];
 
 /** The local rules, tried in this order until none fits. */
@@ -136,15 +138,18 @@ export const RULES: readonly Rule[] = [
         : undefined,
     'only where b cannot be 0: the guarded denominator of both 0 and -0 is +ε',
   ),
-  binary('max(a, a) = a', 'max', (a, b) => (same(a, b) ? a : undefined)),
-  binary('max(a, -a) = |a|', 'max', (a, b) =>
-    is(b, 'neg') && same(argOf(b), a) ? a.abs() : undefined,
+  binary('max(a, a) = a', 'max', (a, b) => (same(a, b) ? a : undefined), MAX_STOPS_NAN),
+  binary(
+    'max(a, -a) = |a|',
+    'max',
+    (a, b) => (is(b, 'neg') && same(argOf(b), a) ? a.abs() : undefined),
+    MAX_STOPS_NAN,
   ),
   binary(
     'max(a, 0) = a for a ≥ 0 by its form',
     'max',
     (a, b) => (isZero(b) && isNonNegative(a) ? a : undefined),
-    'as for |a|',
+    `as for |a|; ${MAX_STOPS_NAN}`,
   ),
   moment('mean[I](a) = a where a does not vary over I', (a, op, index) =>
     op === 'mean' && reduce(a.extent, index) === a.extent ? a : undefined,

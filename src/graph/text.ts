@@ -25,6 +25,7 @@ function pointAt(formula: string, position: number): string {
 }
 
 const MAX_LENGTH = 100_000;
+/** Half of what the default stack takes; formulas of hundreds of nodes fit, however nested. */
 const MAX_DEPTH = 1000;
 
 /** Precedences, loosest first; prefix minus binds tighter than the product. */
@@ -194,7 +195,8 @@ class Parser {
   }
 
   #scan(from: number): Token {
-    const token = /\s*(?:(?<name>[A-Za-z_]\w*)|(?<number>[\d.][\w.]*)|(?<mark>.)|$)/suy;
+    const token =
+      /\s*(?:(?<name>[A-Za-z_]\w*)|(?<number>[\d.](?:[\w.]|(?<=e)[-+](?=\d))*)|(?<mark>.)|$)/suy;
     token.lastIndex = from;
     const groups = token.exec(this.#text)?.groups ?? {};
     for (const kind of ['name', 'number', 'mark'] as const) {
