@@ -5,7 +5,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -38,16 +38,24 @@ export function writeWhole(path: string, text: string): void {
   try {
     const file = openSync(temporary, 'wx');
     try {
-      writeSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+      fillAndRename(file, text, temporary, target);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     }
-    renameSync(temporary, target);
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw explained(error, `${path} cannot be written`);
   }
+}
+
+function fillAndRename(file: number, text: string, temporary: string, target: string): void {
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, target);
 }
 
 /** The content of a JSON file that the user named. */

@@ -6,6 +6,14 @@ export const print = (text: string): void => void process.stdout.write(`${text}\
 export const note = (text: string): void => void process.stderr.write(`${text}\n`);
 export const printJson = (value: unknown): void => print(JSON.stringify(value));
 
+/** Makes `evolayer … | head` no error. */
+export function endQuietlyWithoutReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+}
+
 const hasColours = (stream: NodeJS.WriteStream) =>
   stream.isTTY === true && stream.hasColors() && !process.env.NO_COLOR;
 

@@ -43,19 +43,14 @@ function program(): Command {
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
-  endQuietlyWithoutReader();
   try {
-    await program().parseAsync([...args], { from: 'user' });
+    await program().parseAsync(args.map(protectFormula), { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     return report(error);
   }
 }
 
-/** `evolayer … | head` is no error. */
-function endQuietlyWithoutReader(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
-  });
-}
+/** A formula that begins with a minus is no flag: the space in front of it, which formulas may have, says so. */
+const protectFormula = (arg: string): string =>
+  /^-\s*(x\b|v[01]\b|[01(]|[a-z]+[[(])/.test(arg) ? ` ${arg}` : arg;

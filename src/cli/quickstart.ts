@@ -6,7 +6,7 @@ import { exportLayer } from './commands/export.ts';
 import { leaderboard, readLeaderboard } from './commands/leaderboard.ts';
 import { search } from './commands/search.ts';
 import { report } from './errors.ts';
-import { outColours, print } from './output.ts';
+import { endQuietlyWithoutReader, outColours, print } from './output.ts';
 
 const title = (text: string) => print(`\n${outColours.bold(text)}`);
 
@@ -35,6 +35,7 @@ async function quickstart() {
   print(`  npx evolayer search --proposals 5000 --db ${relative('.', 'evolayer.db')}`);
 }
 
+endQuietlyWithoutReader();
 try {
   await quickstart();
 } catch (error) {

@@ -42,8 +42,11 @@ export type SettingOptions = Readonly<Record<string, unknown>> & {
 
 function settingsFile(path: string | undefined): Record<string, unknown> {
   const content = path === undefined ? {} : readJson(path);
-  if (isRecord(content)) return content;
-  throw new UserError(`${path} must hold a JSON object of settings.`);
+  if (!isRecord(content)) throw new UserError(`${path} must hold a JSON object of settings.`);
+  const { protocol = {} } = content;
+  if (!isRecord(protocol))
+    throw new UserError(`${path}: protocol is ${JSON.stringify(protocol)}; it must be an object.`);
+  return content;
 }
 
 export function searchConfigOf(options: SettingOptions, numerics: string): SearchConfig {
@@ -71,7 +74,5 @@ export function protocolOf(options: SettingOptions, numerics: string): Protocol 
     overridesFromFlags(options),
     overridesFromFlags(options, EVALUATION_FLAGS),
   );
-  if (!isRecord(protocol))
-    throw new UserError(`${options.config}: protocol must be an object of settings.`);
   return resolveProtocol(options.preset, mergeSettings(protocol, flags) as object, numerics);
 }

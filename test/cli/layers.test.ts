@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { ZOO } from '../../src/graph/zoo.ts';
+import { evolayer, inProcess, PROGRAM, TINY } from './process.ts';
+
+const genome = z.strictObject({
+  nodes: z.array(
+    z.strictObject({
+      op: z.string(),
+      args: z.array(z.int().nonnegative()),
+      index: z.string().optional(),
+    }),
+  ),
+});
+const key = z.string().regex(/^[0-9a-f]{40}$/);
+const facts = z.strictObject({
+  formula: z.string(),
+  zooName: z.string().nullable(),
+  structuralKey: key,
+  functionalKey: key.nullable(),
+  batchIndependent: z.boolean(),
+  liveNodes: z.int(),
+  genome,
+});
+
+const show = async (layer: string) =>
+  facts.parse(JSON.parse((await inProcess(['show', layer, '--json'])).stdout));
+
+test('show recognises EvoNorm-S0, however it is written', async () => {
+  const { stdout } = await inProcess(['show', 'x * sigmoid(v1*x) / std[whc/g](x)']);
+  expect(stdout).toMatch(/in the zoo +EvoNorm-S0/);
+  for (const spelling of [
+    'EVONORM-s0',
+    'sigmoid(x*v1) / std[whc/g](x) * x',
+    '-(-x * sigmoid(v1 * x)) / std[whc/g](x)',
+  ])
+    expect(await show(spelling), spelling).toMatchObject({
+      zooName: 'EvoNorm-S0',
+      batchIndependent: true,
+      liveNodes: 7,
+    });
+});
+
+test('show tells of a layer that cannot be used', async () => {
+  expect(await show('x - x')).toMatchObject({ functionalKey: null, zooName: null });
+  expect((await inProcess(['show', 'x - x'])).stdout).toMatch(/none: not finite, or constant/);
+});
+
+test('zoo lists all known layers with different keys', async () => {
+  const { stdout } = await inProcess(['zoo', '--json']);
+  const entry = z.strictObject({
+    name: z.string(),
+    formula: z.string(),
+    doc: z.string(),
+    structuralKey: key,
+    functionalKey: key,
+    batchIndependent: z.boolean(),
+  });
+  const zoo = z.array(entry).parse(JSON.parse(stdout));
+  expect(zoo.map(({ name }) => name)).toEqual(ZOO.map(({ name }) => name));
+  expect(new Set(zoo.map(({ functionalKey }) => functionalKey)).size).toBe(ZOO.length);
+  expect((await inProcess(['zoo'])).stdout.split('\n')).toHaveLength(ZOO.length + 2);
+});
+
+const evaluation = z.strictObject({
+  formula: z.string(),
+  protocol: z.string(),
+  outcome: z.string(),
+  perAnchor: z.array(
+    z.strictObject({
+      anchor: z.string(),
+      accuracy: z.number(),
+      loss: z.number(),
+      steps: z.int(),
+      seconds: z.number(),
+    }),
+  ),
+  rejection: z.record(z.string(), z.unknown()).optional(),
+});
+
+test('evaluate scores a layer, with progress on standard error', async () => {
+  const args = ['evaluate', 'EvoNorm-B0', ...TINY, '--seed', '3', '--json'];
+  const [first, second] = [await evolayer(args), await inProcess(args)];
+  const scored = evaluation.parse(JSON.parse(first.stdout));
+  expect(scored).toMatchObject({
+    outcome: 'evaluated',
+    perAnchor: [{ anchor: 'mini-wide', steps: 2 }],
+  });
+  expect(first.stderr).toMatch(/mini-wide: step 2 of 2/);
+  const again = evaluation.parse(JSON.parse(second.stdout));
+  expect(again.perAnchor[0]!.loss).toBe(scored.perAnchor[0]!.loss);
+});
+
+test('evaluate names the rejection of a layer, with its numbers', async () => {
+  const constant = await inProcess(['evaluate', 'v1', ...TINY, '--json']);
+  const failed = await inProcess(['evaluate', 'SiLU', ...TINY, '--min-accuracy', '1', '--json']);
+  expect(evaluation.parse(JSON.parse(constant.stdout))).toMatchObject({
+    outcome: 'constant',
+    perAnchor: [],
+  });
+  expect(evaluation.parse(JSON.parse(failed.stdout))).toMatchObject({
+    outcome: 'low-quality',
+    rejection: { anchor: 'mini-wide', minAccuracy: 1 },
+  });
+});
+
+test('a reader that closes the pipe is no error', async () => {
+  const child = spawn(process.execPath, [PROGRAM, 'zoo'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  await once(child, 'close');
+  expect(stderr).toBe('');
+});
+
+test('nothing is coloured where nothing is a terminal, whatever CI says', async () => {
+  const { stdout } = await evolayer(['zoo'], { env: { CI: 'true' } });
+  expect(stdout).not.toContain('\u001b');
+});

@@ -1,0 +1,165 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { describe, expect, test } from 'vitest';
+import { type Ended, evolayer, inProcess, TINY, temporaryFolder } from './process.ts';
+
+/** What every mistake of a user looks like: one sentence, no stack, nothing on standard output. */
+function expectRefusal({ code, stdout, stderr }: Ended, exitCode: 1 | 2, says: RegExp) {
+  expect(stderr).toMatch(says);
+  expect(stderr).not.toMatch(/^\s+at |internal/m);
+  expect(stderr.match(/^error: /gm)).toHaveLength(1);
+  expect(stdout).toBe('');
+  expect(code).toBe(exitCode);
+}
+
+describe('help', () => {
+  test('is on standard output, and names every command and the exit codes', async () => {
+    const { code, stdout } = await inProcess(['--help']);
+    expect(code).toBe(0);
+    for (const command of 'search runs leaderboard show evaluate zoo export'.split(' '))
+      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+    expect(stdout).toMatch(/0 done, 1 failed, 2 wrong usage.*130 interrupted/);
+  });
+
+  test('the version is the package’s', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    expect((await inProcess(['--version'])).stdout).toBe(`${version}\n`);
+  });
+
+  test('no command at all is wrong usage', async () => {
+    expect((await inProcess([])).code).toBe(2);
+  });
+});
+
+const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+  [['serch'], /unknown command 'serch'\s*\(Did you mean search\?\)/],
+  [['search', '--proposal', '3'], /unknown option '--proposal'\s*\(Did you mean --proposals\?\)/],
+  [['show'], /missing required argument 'layer'/],
+  [['search', '--steps'], /'--steps <n>' argument missing/],
+  [['show', 'x * 0.5'], /the number 0\.5 cannot stand in a layer.*\n {2}x \* 0\.5\n {6}\^\n$/],
+  [['show', 'x * sinh(x)'], /unknown op "sinh".*\n {2}x \* sinh\(x\)\n {6}\^\n$/],
+  [['show', 'x +'], /\n {2}x \+\n {5}\^\n$/],
+  [['show', ''], /the formula is empty/],
+  [['show', 'EvoNormS0'], /Did you mean EvoNorm-S0\?/],
+  [['export', 'DyT'], /required option '--to <target>' not specified/],
+  [['export', 'DyT', '--to', 'jax'], /Allowed choices are pytorch, json/],
+  [['export', 'x - x', '--to', 'json'], /nothing to export/],
+  [['evaluate', 'DyT', '--anchor', 'mini-wyde'], /"mini-wyde".*Did you mean mini-wide\?/],
+  [['evaluate', 'DyT', '--preset', 'quik'], /preset "quik".*Did you mean quick\?/],
+  [['evaluate', 'DyT', '--dataset', 'mnist'], /"mnist"; it must be one of fashion-mnist/],
+  [['evaluate', 'DyT', '--steps', '-5'], /steps is -5; it must be a whole number from 1/],
+  [['evaluate', 'DyT', '--steps', 'many'], /steps is "many"; it must be a whole number/],
+  [
+    ['evaluate', 'DyT', '--learning-rate', '1e999'],
+    /learningRate is Infinity; it must be a number/,
+  ],
+  [['search', '--proposals', 'NaN'], /proposals is "NaN"; it must be a whole number/],
+  [['search', '--workers', '0'], /--workers is "0"; it must be a whole number from 1 to 1024/],
+  [['search', '--exploration', '2'], /exploration is 2; it must be a number from 0 to 1/],
+  [['search', '--pool', '3'], /pool is 3; it must be a divisor/],
+  [['search', '--baseline', 'bn-silo'], /"bn-silo".*Did you mean BN-SiLU\?/],
+  [['leaderboard', '--top', '1.5'], /--top is "1\.5"; it must be a whole number/],
+];
+
+test.each(WRONG_USAGE)('%j is wrong usage', async (args, says) => {
+  expectRefusal(await inProcess(args), 2, says);
+});
+
+test('the exit code is that of the process', async () => {
+  expectRefusal(await evolayer(['show', 'x * 0.5']), 2, /the number 0\.5/);
+});
+
+const HOSTILE_NAMES = ['class', 'nn', '1st', 'a b', 'X:\n    import os\nclass Y', 'Ünicode', ''];
+
+test.each(HOSTILE_NAMES)('%j is refused as the name of a class', async (name) => {
+  const ended = await inProcess(['export', 'DyT', '--to', 'pytorch', '--name', name]);
+  expectRefusal(ended, 2, /cannot be the name of a class/);
+});
+
+describe('configuration files', () => {
+  const FILES = [
+    ['{"proposal": 4}', /no setting proposal.*Did you mean proposals\?/],
+    ['{"protocol": {"step": 4}}', /no setting step.*Did you mean steps\?/],
+    ['{"protocol": 3}', /protocol is 3; it must be an object/],
+    ['[1', /settings\.json is no JSON/],
+    ['[1]', /must hold a JSON object/],
+  ] as const;
+
+  test.each(FILES)('%s is refused', async (content, says) => {
+    const cwd = temporaryFolder();
+    writeFileSync(join(cwd, 'settings.json'), content);
+    const [path, db] = [join(cwd, 'settings.json'), join(cwd, 'x.db')];
+    const ended = await inProcess(['search', '--config', path, '--db', db]);
+    expectRefusal(ended, 2, says);
+    expect(readdirSync(cwd)).toEqual(['settings.json']);
+  });
+
+  test('one that is not there is refused', async () => {
+    const ended = await inProcess(['search', '--config', '/absent/absent.json']);
+    expectRefusal(ended, 1, /absent\.json cannot be read: there is no such file/);
+  });
+
+  test('flags override the file, and the file the preset', async () => {
+    const cwd = temporaryFolder();
+    writeFileSync(join(cwd, 'c.json'), '{"seed": 3, "proposals": 9, "protocol": {"steps": 7}}');
+    const args = ['search', '--config', join(cwd, 'c.json'), '--seed', '4', '--dry-run', '--json'];
+    const { config, cost } = JSON.parse((await inProcess(args)).stdout);
+    expect(config).toMatchObject({ seed: 4, proposals: 9, protocol: { steps: 7 } });
+    expect(cost.atMostSeconds).toBeGreaterThan(0);
+    expect(readdirSync(cwd)).toEqual(['c.json']);
+  });
+});
+
+describe('databases', () => {
+  const write = (name: string, make: (path: string) => void) => ({ name, make });
+  const newer = (path: string) => {
+    const db = new Database(path);
+    db.pragma(`application_id = ${0x65766c79}`);
+    db.pragma('user_version = 999');
+    db.close();
+  };
+  const foreign = (path: string) => new Database(path).exec('CREATE TABLE t (a)').close();
+  const FILES = [
+    { ...write('text', (path) => writeFileSync(path, 'no database')), says: /is not a database/ },
+    { ...write('foreign', foreign), says: /not one of evolayer/ },
+    { ...write('newer', newer), says: /version 999, and this evolayer knows versions up to/ },
+    { ...write('folder', (path) => mkdirSync(path)), says: /is a folder/ },
+    { ...write('a/b', () => {}), says: /there is no folder/ },
+  ];
+
+  test.each(FILES)('one that is $name is refused and left alone', async ({ make, says }) => {
+    const cwd = temporaryFolder();
+    const path = join(cwd, says.source.includes('no folder') ? 'absent/x.db' : 'x.db');
+    make(path);
+    const before = readdirSync(cwd);
+    for (const args of [['runs'], ['leaderboard'], ['search', ...TINY]])
+      expectRefusal(await inProcess([...args, '--db', path]), 1, says);
+    expect(readdirSync(cwd)).toEqual(before);
+  });
+
+  test('one that is not there is refused by the commands that read', async () => {
+    const cwd = temporaryFolder();
+    const db = join(cwd, 'x.db');
+    for (const args of [['runs'], ['leaderboard'], ['show', 'r1-0']])
+      expectRefusal(await inProcess([...args, '--db', db]), 1, /There is no database .*x\.db/);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+});
+
+test('a path that cannot be written is refused, and leaves nothing behind', async () => {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, 'file'), '');
+  mkdirSync(join(cwd, 'folder'));
+  const before = readdirSync(cwd);
+  const PATHS = [
+    ['absent/layer.py', /there is no such file or folder/],
+    ['file/layer.py', /a part of the path is no folder/],
+    ['folder', /it is a folder/],
+  ] as const;
+  for (const [path, says] of PATHS) {
+    const args = ['export', 'DyT', '--to', 'pytorch', '-o', join(cwd, path)];
+    expectRefusal(await inProcess(args), 1, says);
+  }
+  expect(readdirSync(cwd)).toEqual(before);
+});
