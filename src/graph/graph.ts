@@ -82,9 +82,10 @@ export class GraphBuilder {
     const { arity } = elementwise[op];
     if (args.length !== arity)
       throw new Error(`internal: ${op} takes ${arity} arguments, not ${args.length}`);
-    const ids = args.map((a) => a.id);
-    const extent = args.map((a) => a.extent).reduce(union);
-    return this.#intern(`${op} ${ids}`, { op, args: ids, extent });
+    const [a, b] = args as readonly [Value, Value?];
+    const extent = b ? union(a.extent, b.extent) : a.extent;
+    const ids = b ? [a.id, b.id] : [a.id];
+    return this.#intern(b ? `${op} ${a.id} ${b.id}` : `${op} ${a.id}`, { op, args: ids, extent });
   }
 
   moment(op: MomentName, index: IndexSet, a: Value): Value {

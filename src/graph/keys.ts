@@ -39,22 +39,32 @@ export function probe(layer: LayerGraph, { mantissaBits = 20 }: ProbeOptions = {
   if (!Number.isInteger(mantissaBits) || mantissaBits < 1 || mantissaBits > 52)
     throw new Error(`internal: mantissaBits is 1 to 52, not ${mantissaBits}`);
   const outputsOn = prober(simplify(layer));
-  const digest = createHash('sha256');
+  const digits: Float64Array[] = [];
   let constant = true;
   for (const probeCase of PROBE_CASES) {
     const exact = outputsOn(probeCase);
-    if (probeCase.ordinary && !exact.every(({ value }) => value.every(fitsFloat32)))
+    if (probeCase.ordinary && !exact.every(({ value }) => fitsFloat32(value)))
       return { verdict: 'not-finite' };
     const disturbed = outputsOn(probeCase, jitter);
     const scales = naturalScales(exact, probeCase);
     for (const [i, { name, value }] of exact.entries()) {
-      const digits = significant(value, disturbed[i]!.value, mantissaBits, scales[name]);
-      if (probeCase.ordinary && name === 'dx' && digits.some((d) => d !== 0)) constant = false;
-      digest.update(digits);
+      const kept = significant(value, disturbed[i]!.value, mantissaBits, scales[name]);
+      if (probeCase.ordinary && name === 'dx' && kept.some((d) => d !== 0)) constant = false;
+      digits.push(kept);
     }
   }
   if (constant) return { verdict: 'constant' };
-  return { verdict: 'ok', functionalKey: digest.digest('hex').slice(0, 40) };
+  return { verdict: 'ok', functionalKey: digestOf(digits) };
+}
+
+function digestOf(parts: readonly Float64Array[]): string {
+  const all = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return createHash('sha256').update(all).digest('hex').slice(0, 40);
 }
 
 const EXTENTS: Readonly<Record<TrainingOutput, Extent>> = {
@@ -106,7 +116,9 @@ function programs<Output extends string>(graph: Graph<Output>) {
     program.run(inputs, disturb);
     const read = (name: Output, extent: Extent) => {
       const id = graph.outputs[name];
-      return expand(program.values[id]!, graph.nodes[id]!.extent, extent, shape);
+      const { extent: own } = graph.nodes[id]!;
+      const value = program.values[id]!;
+      return own === extent ? value.slice() : expand(value, own, extent, shape);
     };
     return Object.assign(read, { values: program.values });
   };
@@ -117,7 +129,10 @@ const jitter: Disturb = (value, node) => {
 };
 
 const FLOAT32_MAX = 3.4028234663852886e38;
-const fitsFloat32 = (value: number) => Math.abs(value) <= FLOAT32_MAX;
+function fitsFloat32(values: Float64Array): boolean {
+  for (const v of values) if (!(Math.abs(v) <= FLOAT32_MAX)) return false;
+  return true;
+}
 
 /** Beyond this a value counts as infinite, so that no step of the rounding overflows. */
 const HUGE = 1e280;
@@ -148,14 +163,18 @@ function significant(
   // The sum with a number of this size has no digits below the floor.
   const coarse = floor === 0 ? 0 : 1.5 * 2 ** (Math.floor(Math.log2(floor)) + 52);
   const split = 2 ** (52 - bits) + 1;
-  return values.map((v, i) => {
-    if (Number.isNaN(v)) return Number.MAX_VALUE;
-    if (!(Math.abs(v) < HUGE)) return Math.sign(v) * Number.POSITIVE_INFINITY;
-    if (!(Math.abs(v - disturbed[i]!) < 2 ** -10 * Math.abs(v))) return 0;
-    // Veltkamp's splitting: what is left of v has bits + 1 digits, the leading one included.
-    const high = v * split;
-    return high - (high - v) + coarse - coarse + 0;
-  });
+  const kept = new Float64Array(values.length);
+  for (let i = 0; i < kept.length; i++) {
+    const v = values[i]!;
+    if (Number.isNaN(v)) kept[i] = Number.MAX_VALUE;
+    else if (!(Math.abs(v) < HUGE)) kept[i] = Math.sign(v) * Number.POSITIVE_INFINITY;
+    else if (Math.abs(v - disturbed[i]!) < 2 ** -10 * Math.abs(v)) {
+      // Veltkamp's splitting: what is left of v has bits + 1 digits, the leading one included.
+      const high = v * split;
+      kept[i] = high - (high - v) + coarse - coarse + 0;
+    }
+  }
+  return kept;
 }
 
 function largest(values: Float64Array): number {

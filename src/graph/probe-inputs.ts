@@ -19,6 +19,8 @@ interface Scale {
   readonly ordinary: boolean;
   /** True for v0 = 0 and v1 = 1, which a layer is trained from and where 0 / v0 has its own value. */
   readonly start?: boolean;
+  /** True for the cubes of what x would be, which are of many magnitudes. */
+  readonly cubed?: boolean;
 }
 
 /** Every index set takes another set of entries here: batch, places, channels and groups all differ. */
@@ -27,20 +29,21 @@ const NARROW: LayerShape = { batch: 2, height: 3, width: 2, channels: 6, groups:
 
 /**
  * Ordinary activations, the second time with an offset and at the starting values of v0 and v1; large ones, where exponentials part and sigmoids
- * saturate; and ones near zero, where ε and the guard of division show. No entry is exactly 0 and none
+ * saturate; and ones near zero, down to 1e-6, where
+ * ε and the guard of division show. No entry is exactly 0 and none
  * equals another: at exact ties of three, spellings of one function share gradients out differently.
  */
 export const PROBE_CASES: readonly ProbeCase[] = [
   probeCase(1, WIDE, { scale: 1, offset: 0, ordinary: true }),
   probeCase(2, NARROW, { scale: 1, offset: 0.5, ordinary: true, start: true }),
   probeCase(3, WIDE, { scale: 4, offset: -1.5, ordinary: false }),
-  probeCase(4, NARROW, { scale: 0.003, offset: 0, ordinary: false }),
+  probeCase(4, NARROW, { scale: 0.003, offset: 0, ordinary: false, cubed: true }),
 ];
 
 function probeCase(
   seed: number,
   shape: LayerShape,
-  { scale, offset, ordinary, start = false }: Scale,
+  { scale, offset, ordinary, start = false, cubed = false }: Scale,
 ): ProbeCase {
   const { batch, height, width, channels } = shape;
   const { normal, uniform } = generator(seed);
@@ -50,7 +53,8 @@ function probeCase(
   // Images and channels differ in their means, so that no two index sets have almost equal moments.
   const x = entries(batch * imageSize, (i) => {
     const shift = images[Math.floor(i / imageSize)]! + lanes[i % channels]!;
-    return offset + scale * (normal() + shift / 2);
+    const a = normal() + shift / 2;
+    return offset + scale * (cubed ? a * a * a : a);
   });
   // Elsewhere v0 and v1 are of both signs, and far enough from 0 to divide by.
   // β stays 0: it tells no two layers apart, and would drown faint outputs.

@@ -200,12 +200,16 @@ const like = (node: Node, a: Value): Value => a.builder.copy(node, [a]);
 export function simplify(layer: LayerGraph): LayerGraph {
   let graph = layer;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
+    if (settled.has(graph)) return graph;
     const next = canonical(applyRules(graph));
-    if (equal(next, graph)) return next;
+    if (equal(next, graph)) settled.add(next);
     graph = next;
   }
   throw new Error('internal: simplification does not come to rest');
 }
+
+/** Results, so that simplifying one again costs nothing. */
+const settled = new WeakSet<LayerGraph>();
 
 /** A formula of a few dozen nodes comes to rest within four passes; thousands mean a cycle of rules. */
 const MAX_PASSES = 5000;
