@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+# Tensors are small and cores are shared.
+torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -1,0 +1,129 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { packageRoot } from '../../src/eval/package-root.ts';
+import { json } from '../../src/export/json.ts';
+import { checkClassName, defaultClassName } from '../../src/export/python.ts';
+import { pytorch } from '../../src/export/pytorch.ts';
+import { layerOf, parseGenome } from '../../src/graph/genome.ts';
+import { structuralKey } from '../../src/graph/keys.ts';
+import { parseLayer } from '../../src/graph/text.ts';
+import { ZOO } from '../../src/graph/zoo.ts';
+import { exportedOf } from './vectors.ts';
+
+const layerNamed = (name: string) => ZOO.find((known) => known.name === name)!.layer;
+const moduleOf = (formula: string) =>
+  pytorch(exportedOf(parseLayer(formula), null), { className: 'Layer', layout: 'nchw' });
+
+/** The lines between the parameters and the affine. */
+const bodyOf = (formula: string): string => {
+  const lines = moduleOf(formula).split('\n');
+  const from = lines.findIndex((line) => line.includes('beta = self.beta'));
+  const to = lines.findIndex((line) => line.includes('return (gamma * out + beta)'));
+  return lines
+    .slice(from + 1, to)
+    .map((line) => line.trim())
+    .join('\n');
+};
+
+describe('the PyTorch module', () => {
+  test('of EvoNorm-S0, whole', async () => {
+    const scores = {
+      protocol: '0123456789abcdef',
+      mean: 0.80125,
+      perAnchor: [
+        { anchor: 'mini-wide', accuracy: 0.8 },
+        { anchor: 'mini-deep', accuracy: 0.8025 },
+      ],
+      evaluations: 3,
+    };
+    const exported = { ...exportedOf(layerNamed('EvoNorm-S0'), 'EvoNorm-S0'), scores };
+    const source = pytorch(exported, { className: defaultClassName(exported), layout: 'nchw' });
+    await expect(source).toMatchFileSnapshot('golden/evonorm_s0.py');
+  });
+
+  test('of EvoNorm-B0 in NHWC, whole', async () => {
+    const exported = exportedOf(layerNamed('EvoNorm-B0'), 'EvoNorm-B0');
+    const source = pytorch(exported, { className: defaultClassName(exported), layout: 'nhwc' });
+    await expect(source).toMatchFileSnapshot('golden/evonorm_b0_nhwc.py');
+  });
+
+  test('names what is used twice, and moments', () => {
+    expect(bodyOf('tanh(x) * (tanh(x) - mean[wh](x))')).toMatchInlineSnapshot(`
+      "t1 = torch.tanh(x)
+      mean_wh = _mean(x, (2, 3))
+      out = t1 * (t1 - mean_wh)"
+    `);
+  });
+
+  test('guards denominators that may be small, and only these', () => {
+    expect(bodyOf('x / v1 / max(x, rms[whc](x)) / (std[wh](x) + x)')).toMatchInlineSnapshot(`
+      "mean_square_whc = _mean_square(x, (1, 2, 3))
+      rms_whc = torch.sqrt(mean_square_whc + self.eps)
+      variance_wh = _variance(x, (2, 3))
+      std_wh = torch.sqrt(variance_wh + self.eps)
+      t1 = x / _guard(v1, self.eps) / torch.maximum(x, rms_whc)
+      out = t1 / _guard(std_wh + x, self.eps)"
+    `);
+  });
+
+  test('keeps the order of evaluation', () => {
+    expect(bodyOf('x - (v0 - x) - -(x * v1) + x * (v0 / v1)')).toMatchInlineSnapshot(
+      `"out = x - (v0 - x) - (-(x * v1)) + x * (v0 / _guard(v1, self.eps))"`,
+    );
+  });
+
+  test('is cut where a formula is too long for a docstring', () => {
+    const deep = Array.from({ length: 12 }).reduce<string>((a) => `max(${a}, tanh(${a}))`, 'x');
+    expect(moduleOf(deep)).toMatch(/its formula has \d+ characters and is left out/);
+  });
+
+  test('cannot be escaped from by text of a database', () => {
+    const scores = { protocol: '"""\nimport os', mean: 0, perAnchor: [], evaluations: 1 };
+    const exported = { ...exportedOf(layerNamed('DyT'), null), id: 'a\\', scores };
+    const source = pytorch(exported, { className: 'Layer', layout: 'nchw' });
+    expect(source).toContain("(protocol '''?import os, 1 evaluation)");
+    expect(source).toContain('id: a/\n');
+    expect(source.match(/"""/g)).toHaveLength(4);
+  });
+});
+
+test('class names of layers are valid, and those of the zoo differ', () => {
+  const names = ZOO.map(({ name }) => defaultClassName({ zooName: name, id: '' }));
+  expect(new Set(names).size).toBe(ZOO.length);
+  for (const name of [...names, defaultClassName({ zooName: null, id: '0123456789' })])
+    expect(checkClassName(name)).toBe(name);
+});
+
+test('JSON reads back as the same layer', () => {
+  const exported = exportedOf(layerNamed('EvoNorm-B1'), 'EvoNorm-B1');
+  const read = JSON.parse(json(exported));
+  expect(structuralKey(layerOf(parseGenome(read.genome)))).toBe(structuralKey(exported.layer));
+  const { layer, zooName, ...rest } = exported;
+  expect(read).toMatchObject({ ...rest, name: zooName, epsilon: 1e-5, version: 1 });
+});
+
+/** The Python that has the frameworks; null where none has PyTorch. */
+function pythonWithTorch(): string | null {
+  const own = join(packageRoot(), '.venv/bin/python');
+  const candidates = [process.env.EVOLAYER_PYTHON ?? own, 'python3'];
+  const find = 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))';
+  const hasTorch = (python: string) =>
+    spawnSync(python, ['-c', find, 'torch', 'pytest']).status === 0;
+  return candidates.find(hasTorch) ?? null;
+}
+
+const python = pythonWithTorch();
+if (!python)
+  console.warn('Left out: exported modules under PyTorch (no Python with torch and pytest).');
+
+test.skipIf(!python)(
+  'under PyTorch, exported modules compute what the interpreter does',
+  () => {
+    const report = process.env.EVOLAYER_JUNIT ? [`--junitxml=${process.env.EVOLAYER_JUNIT}`] : [];
+    const args = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...report, 'test/export'];
+    const run = spawnSync(python!, args, { cwd: packageRoot(), encoding: 'utf8' });
+    expect(run.status, `${run.stdout}${run.stderr}`).toBe(0);
+  },
+  120_000,
+);
