@@ -1,5 +1,3 @@
-import { note } from './output.ts';
-
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 export const INTERRUPTED = 130;
 
@@ -7,11 +5,14 @@ export const INTERRUPTED = 130;
  * Runs `work` with a signal that the first Ctrl-C (or SIGTERM) aborts; the second one ends the program at
  * once, which loses nothing that was committed.
  */
-export async function interruptibly<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptibly<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  say: (text: string) => void,
+): Promise<T> {
   const controller = new AbortController();
   const interrupt = () => {
     if (controller.signal.aborted) process.exit(INTERRUPTED);
-    note('Stopping; once more stops at once.');
+    say('Stopping; once more stops at once.');
     controller.abort();
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);

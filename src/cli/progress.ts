@@ -19,6 +19,8 @@ interface Standing {
 /** Where a search's events go. */
 export interface ProgressDisplay {
   readonly onEvent: (event: SearchEvent) => void;
+  /** A line that stays. */
+  readonly say: (text: string) => void;
   readonly end: () => void;
 }
 
@@ -56,15 +58,18 @@ function liveDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
     );
     drawn = performance.now();
   };
+  const say = (text: string) => {
+    view.clear();
+    note(text);
+    draw();
+  };
   return {
     onEvent(event) {
       standing = absorb(standing, event);
-      if (event.type === 'retried') {
-        view.clear();
-        note(retried(event));
-      }
+      if (event.type === 'retried') say(retried(event));
       if (performance.now() - drawn >= LIVE_FRAME_MS) draw();
     },
+    say,
     end() {
       draw();
       view.done();
@@ -74,19 +79,23 @@ function liveDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
 
 function plainDisplay(): ProgressDisplay {
   let standing: Standing | undefined;
-  let told = 0;
+  let told: Progress | undefined;
+  const tell = (progress: Progress) => {
+    told = progress;
+    note(inOneLine(progress));
+  };
   return {
     onEvent(event) {
       standing = absorb(standing, event);
       if (event.type === 'started') note(`run ${event.run.id}: ${event.workers} workers`);
       if (event.type === 'retried') note(retried(event));
       if (event.type === 'baseline') note(`${event.name}: ${score(event.candidate.fitness)}`);
-      if (event.type !== 'committed' || event.progress.seconds - told < PLAIN_LINE_SECONDS) return;
-      told = event.progress.seconds;
-      note(inOneLine(event.progress));
+      if (event.type !== 'committed') return;
+      if (event.progress.seconds - (told?.seconds ?? 0) >= PLAIN_LINE_SECONDS) tell(event.progress);
     },
-    end: () => {
-      if (standing) note(inOneLine(standing.progress));
+    say: note,
+    end() {
+      if (standing && standing.progress !== told) tell(standing.progress);
     },
   };
 }

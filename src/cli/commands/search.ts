@@ -68,8 +68,9 @@ async function runInThreads(
   const pool = threadPool({ dataset, workers });
   const display = progressDisplay();
   try {
-    return await interruptibly((signal) =>
-      runSearch({ config, store, pool, signal, onEvent: display.onEvent }),
+    return await interruptibly(
+      (signal) => runSearch({ config, store, pool, signal, onEvent: display.onEvent }),
+      display.say,
     );
   } finally {
     display.end();
