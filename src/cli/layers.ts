@@ -16,10 +16,15 @@ export interface NamedLayer {
   readonly genome: Genome;
   /** Simplified. */
   readonly layer: LayerGraph;
-  /** Where it stands in the database, where it was named by its id. */
-  readonly candidate:
-    | (CandidatePlace & { readonly stored: Candidate; readonly protocolKey: string })
-    | null;
+  /** What the database says of it, where it was named by its id. */
+  readonly candidate: StoredLayer | null;
+}
+
+interface StoredLayer extends CandidatePlace {
+  readonly stored: Candidate;
+  /** What it is a mutation of: an id, or a name of the zoo. */
+  readonly parent: string | null;
+  readonly protocolKey: string;
 }
 
 /** Finds the layer that `text` names: by id, by its name in the zoo, or by a formula. */
@@ -44,13 +49,23 @@ function fromStore(place: CandidatePlace, db: string): NamedLayer {
       return {
         genome: stored.genome,
         layer: layerOf(stored.genome),
-        candidate: { ...place, stored, protocolKey: run.protocolKey },
+        candidate: {
+          ...{ ...place, stored, protocolKey: run.protocolKey },
+          parent: parentOf(stored, place, store),
+        },
       };
     const wrong = run
       ? `run ${place.run} has proposals 0 to ${run.proposals - 1}`
       : `there is no run ${place.run}`;
     throw new UserError(`There is no layer ${candidateId(place)} in ${db}: ${wrong}.`);
   });
+}
+
+function parentOf({ origin }: Candidate, { run }: CandidatePlace, store: Store): string | null {
+  if (origin.kind !== 'mutation') return null;
+  const index = origin.parent;
+  const parent = store.candidates.at(run, index)?.origin;
+  return parent?.kind === 'baseline' ? parent.name : candidateId({ run, index });
 }
 
 function fromFormula(text: string): LayerGraph {

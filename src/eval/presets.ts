@@ -162,6 +162,8 @@ const READ: Record<Flag['kind'], (value: unknown) => unknown> = {
       : value,
   text: (value) => value,
   list: (value) =>
-    (Array.isArray(value) ? value : [value]).flatMap((name) => String(name).split(',')),
+    (Array.isArray(value) ? value : [value])
+      .flatMap((name) => String(name).split(','))
+      .filter((name) => name !== ''),
   switch: (value) => value,
 };

@@ -49,7 +49,16 @@ const run = z.strictObject({
   config: z.record(z.string(), z.unknown()),
 });
 
-const SEARCH = ['search', ...TINY, '--baseline', 'bn-relu,EvoNorm-S0', '--lookahead', '16'];
+const SEARCH = [
+  'search',
+  ...TINY,
+  '--baseline',
+  'bn-relu,EvoNorm-S0',
+  '--lookahead',
+  '16',
+  '--warm-start',
+  '',
+];
 
 const read = async <T extends z.ZodType>(args: readonly string[], schema: T) =>
   schema.parse(JSON.parse((await inProcess([...args, '--json'])).stdout));

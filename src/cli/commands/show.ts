@@ -36,12 +36,9 @@ const describeFacts = (facts: LayerFacts): Line[] => [
 
 function describeCandidate({ candidate }: NamedLayer): Line[] {
   if (!candidate) return [];
-  const { stored, run, protocolKey } = candidate;
+  const { stored, parent, protocolKey } = candidate;
   const { origin, outcome } = stored;
-  const made =
-    origin.kind === 'mutation'
-      ? `mutation of ${candidateId({ run, index: origin.parent })}`
-      : `${origin.kind} graph`;
+  const made = parent === null ? `${origin.kind} graph` : `mutation of ${parent}`;
   return [
     ['id', candidateId(candidate)],
     ['made as', made],
