@@ -57,7 +57,7 @@ const SEARCH = [
   '--lookahead',
   '16',
   '--warm-start',
-  '',
+  'DyT',
 ];
 
 const read = async <T extends z.ZodType>(args: readonly string[], schema: T) =>
@@ -84,6 +84,11 @@ test('a search fills a database that the other commands read', async () => {
   for (const name of ['BN-ReLU', 'EvoNorm-S0'])
     expect(board.find((e) => e.name === name)).toMatchObject({ protocol: listed!.protocol });
 
+  for (let index = 0; index < 60; index++)
+    expect(await inProcess(['show', `r1-${index}`, '--db', db])).toMatchObject({
+      stderr: '',
+      code: 0,
+    });
   const { id, formula } = found.best!;
   expect((await inProcess(['show', id, '--db', db])).stdout).toContain(formula);
   const file = join(folder, 'layer.py');
@@ -116,7 +121,7 @@ test('the number of workers changes nothing', async () => {
     }),
   );
   const candidates = candidatesOf(one!);
-  expect(candidates).toHaveLength(62);
+  expect(candidates).toHaveLength(63);
   expect(candidatesOf(two!)).toEqual(candidates);
   const boards = await Promise.all(
     [one, two].map((db) => evolayer(['leaderboard', '--json', '--db', db!])),
