@@ -1,3 +1,4 @@
+import { parentPort } from 'node:worker_threads';
 import { workerData } from 'piscina';
 import { UserError } from '../src/errors.ts';
 import type { Engine } from '../src/eval/engine.ts';
@@ -9,6 +10,9 @@ import { layerOf } from '../src/graph/genome.ts';
 import type { Job, JobResult, Reply, WorkerData } from './messages.ts';
 
 const { dataset } = workerData as WorkerData;
+
+// Tells the pool that this file and all it imports could be loaded.
+parentPort?.postMessage('loaded');
 
 let engine: Engine | undefined;
 

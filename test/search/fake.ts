@@ -14,7 +14,7 @@ export const configOf = (flags: object = {}): SearchConfig =>
     numerics: 'fake',
     flags: {
       ...{ seed: 7, proposals: 150, lookahead: 8, exploration: 0.6 },
-      ...{ baselines: ['BN-ReLU', 'ReLU'], ...flags },
+      ...{ baselines: ['BN-ReLU', 'ReLU'], warmStart: [], ...flags },
     },
   });
 

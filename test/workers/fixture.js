@@ -1,8 +1,11 @@
 // Stands in for workers/evaluate.js: does what the job's seed says. The images' shared memory counts
 // [jobs that started, jobs that are running, the most that ran at once, released].
+import { parentPort } from 'node:worker_threads';
 import { workerData } from 'piscina';
 
 const state = new Int32Array(workerData.dataset.train.images.buffer);
+
+parentPort.postMessage('loaded');
 
 const TRICKS = {
   echo: (job) => ({

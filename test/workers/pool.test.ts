@@ -27,8 +27,8 @@ const job = (trick: string): Job => ({
 });
 
 const pools: Pool[] = [];
-const poolOf = (workers: number, images = memory()): Pool => {
-  const pool = threadPool({ dataset: datasetIn(images), workers, filename });
+const poolOf = (workers: number, images = memory(), file = filename): Pool => {
+  const pool = threadPool({ dataset: datasetIn(images), workers, filename: file });
   pools.push(pool);
   return pool;
 };
@@ -76,5 +76,14 @@ describe('a pool of threads', () => {
     controller.abort();
     for (const one of jobs) await expect(one).rejects.toThrow(/abort/i);
     await expect(pool.run(job('echo'), { signal })).resolves.toMatchObject({ seconds: 1 });
+  });
+
+  test('whose threads cannot start refuses all jobs', async () => {
+    const pool = poolOf(2, memory(), fileURLToPath(new URL('missing.js', import.meta.url)));
+    for (const message of [/The worker threads do not start: /, /do not start/]) {
+      const refused = Promise.all([1, 2, 3].map(() => pool.run(job('echo'), { signal })));
+      await expect(refused).rejects.toBeInstanceOf(UserError);
+      await expect(refused).rejects.toThrow(message);
+    }
   });
 });
