@@ -31,5 +31,8 @@ function reason(text) {
   const lines = text.split('\n').map((line) => line.replace(/^gyp ERR! /, ''));
   const told = (pattern) => lines.find((line) => pattern.test(line));
   const line = told(/\berror:/) ?? told(/^stack Error:/) ?? told(/not found|could ?n[o']t find/i);
-  return (line ?? 'node-gyp failed').replace(/^stack Error: /, '').trim().replace(/[.:]$/, '');
+  return (line ?? 'node-gyp failed')
+    .replace(/^stack Error: /, '')
+    .trim()
+    .replace(/[.:]$/, '');
 }
