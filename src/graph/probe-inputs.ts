@@ -24,14 +24,14 @@ interface Scale {
 }
 
 /** Every index set takes another set of entries here: batch, places, channels and groups all differ. */
-const WIDE: LayerShape = { batch: 3, height: 2, width: 3, channels: 8, groups: 2 };
-const NARROW: LayerShape = { batch: 2, height: 3, width: 2, channels: 6, groups: 3 };
+const WIDE: LayerShape = { batch: 3, height: 1, width: 3, channels: 8, groups: 2 };
+const NARROW: LayerShape = { batch: 2, height: 2, width: 2, channels: 6, groups: 3 };
 
 /**
- * Ordinary activations, the second time with an offset and at the starting values of v0 and v1; large ones, where exponentials part and sigmoids
- * saturate; and ones near zero, down to 1e-6, where
- * ε and the guard of division show. No entry is exactly 0 and none
- * equals another: at exact ties of three, spellings of one function share gradients out differently.
+ * Ordinary activations, the second time with an offset and at the starting values of v0 and v1; large
+ * ones, where exponentials part and sigmoids saturate; and ones near zero, down to 1e-6, where ε and
+ * the guard of division show. No entry is exactly 0 and none equals another: at exact ties of three,
+ * spellings of one function share gradients out differently.
  */
 export const PROBE_CASES: readonly ProbeCase[] = [
   probeCase(1, WIDE, { scale: 1, offset: 0, ordinary: true }),
@@ -56,21 +56,18 @@ function probeCase(
     const a = normal() + shift / 2;
     return offset + scale * (cubed ? a * a * a : a);
   });
-  // Elsewhere v0 and v1 are of both signs, and far enough from 0 to divide by.
+  // Elsewhere v0 and v1 are of both signs and far enough from 0 to divide by; groups differ in v1.
   // β stays 0: it tells no two layers apart, and would drown faint outputs.
   const inputs = {
     x,
     dy: entries(x.length, normal),
-    v0: entries(channels, (c) => (start ? 0 : sign(c, 2) * (0.25 + 0.75 * uniform()))),
-    v1: entries(channels, (c) => (start ? 1 : sign(c, 4) * (0.5 + 1.5 * uniform()))),
+    v0: entries(channels, (c) => (start ? 0 : (c % 2 === 0 ? -1 : 1) * (0.25 + 0.75 * uniform()))),
+    v1: entries(channels, (c) =>
+      start ? 1 : (c < 2 ? -1 : 1) * (0.25 + (1.75 * (c + uniform())) / channels),
+    ),
     gamma: entries(channels, () => 0.5 + uniform()),
   };
   return { shape, inputs, secondBatch: x.map((a) => 1.5 * a + 0.5 * scale), ordinary };
-}
-
-/** −1 for the first of every `period` channels. */
-function sign(channel: number, period: number): 1 | -1 {
-  return channel % period === 0 ? -1 : 1;
 }
 
 /** A factor within 2⁻⁴⁸ of 1 for every entry of a value: far more than rounding, far less than a digit of a key. */

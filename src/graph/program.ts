@@ -41,7 +41,7 @@ type Step = (inputs: ProgramInputs) => void;
 
 /** Plans every buffer and index table once; `run` then only loops. */
 export function compileProgram(graph: Graph, shape: LayerShape): Program {
-  const values = graph.nodes.map(({ extent }) => new Float64Array(sizeOf(extent, shape)));
+  const values = allocate(graph.nodes.map(({ extent }) => sizeOf(extent, shape)));
   const steps: { id: number; step: Step; computed: boolean }[] = [];
   for (const [id, node] of graph.nodes.entries()) {
     const args = node.args.map((arg) => ({
@@ -60,6 +60,17 @@ export function compileProgram(graph: Graph, shape: LayerShape): Program {
       }
     },
   };
+}
+
+/** Arrays of the given sizes out of one buffer, which costs much less than a buffer each. */
+function allocate(sizes: readonly number[]): Float64Array[] {
+  const buffer = new ArrayBuffer(8 * sizes.reduce((a, b) => a + b, 0));
+  let at = 0;
+  return sizes.map((size) => {
+    const array = new Float64Array(buffer, at, size);
+    at += 8 * size;
+    return array;
+  });
 }
 
 interface Operand {
@@ -134,50 +145,49 @@ function copyInto(out: Float64Array, given: Float64Array, name: string): void {
   out.set(given);
 }
 
-type Unary = (out: Float64Array, a: Float64Array) => void;
-type Binary = (
+type Loop = (
   out: Float64Array,
   a: Float64Array,
-  ia: Int32Array,
   b: Float64Array,
+  ia: Int32Array,
   ib: Int32Array,
-) => void;
+) => () => void;
+
+/** How a loop reaches its arguments: entry by entry where they have the extent of the result. */
+const ACCESS = { one: 'a[i]', two: 'a[i], b[i]', gather: 'a[ia[i]], b[ib[i]]' };
+
+const loops = new Map<string, Loop>();
 
 /**
- * One loop per op around the op table's own formula. The loops are separate functions made from text
- * because V8 inlines a formula only where a loop has seen no other: one loop shared by all ops calls
- * the formula for every element and is an order of magnitude slower.
+ * The loop of an op around the op table's own formula. Every loop is a function of its own, made from
+ * text, because V8 inlines a formula only where a loop has seen no other: one loop shared by all ops
+ * calls the formula for every element, which takes several times as long.
  */
-const loop = <L>(parameters: string, body: string, formula: (a: number, b: number) => number): L =>
-  new Function(
-    'f',
-    `return (out, ${parameters}) => { for (let i = 0; i < out.length; i++) out[i] = ${body}; };`,
-  )(formula) as L;
-
-const names = Object.keys(elementwise) as (ElementwiseName | AuxiliaryName)[];
-const unaryLoops = new Map<string, Unary>();
-const binaryLoops = new Map<string, Binary>();
-for (const name of names) {
-  const { arity, value } = elementwise[name];
-  if (arity === 1) unaryLoops.set(name, loop('a', 'f(a[i])', value));
-  else binaryLoops.set(name, loop('a, ia, b, ib', 'f(a[ia[i]], b[ib[i]])', value));
+function loopOf(op: ElementwiseName | AuxiliaryName, access: keyof typeof ACCESS): Loop {
+  const key = `${op} ${access}`;
+  let loop = loops.get(key);
+  if (!loop) {
+    const body = `for (let i = 0; i < out.length; i++) out[i] = formula(${ACCESS[access]});`;
+    const make = new Function('formula', `return (out, a, b, ia, ib) => () => { ${body} };`);
+    loop = make(elementwise[op].value) as Loop;
+    loops.set(key, loop);
+  }
+  return loop;
 }
 
 function compileElementwise(
   op: ElementwiseName | AuxiliaryName,
   out: Float64Array,
   extent: Extent,
-  [a, b]: readonly Operand[],
+  [a, b = a]: readonly Operand[],
   shape: LayerShape,
 ): Step {
-  const first = a as Operand;
-  const unary = unaryLoops.get(op);
-  if (unary) return () => unary(out, first.value);
-  const second = b as Operand;
-  const binary = binaryLoops.get(op) as Binary;
+  const [first, second] = [a as Operand, b as Operand];
   const ia = projection(extent, first.extent, shape);
   const ib = projection(extent, second.extent, shape);
-  return () => binary(out, first.value, ia, second.value, ib);
+  const plain = first.extent === extent && second.extent === extent;
+  const access = elementwise[op].arity === 1 ? 'one' : plain ? 'two' : 'gather';
+  return loopOf(op, access)(out, first.value, second.value, ia, ib);
 }
 
 function compileMoment(
