@@ -1,7 +1,7 @@
 /* `npm start`: a small search into a database of its own, what it found, and one layer as a file. */
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { exportLayer } from './commands/export.ts';
 import { leaderboard, readLeaderboard } from './commands/leaderboard.ts';
 import { search } from './commands/search.ts';
@@ -32,7 +32,7 @@ async function quickstart() {
   title('Next');
   print(`  npx evolayer show ${found.id} --db ${db}`);
   print(`  npx evolayer evaluate ${found.id} --db ${db} --steps 1000`);
-  print(`  npx evolayer search --proposals 5000 --db ${relative('.', 'evolayer.db')}`);
+  print('  npx evolayer search --proposals 5000 --db evolayer.db');
 }
 
 endQuietlyWithoutReader();
