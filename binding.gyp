@@ -5,7 +5,7 @@
     'kernels': [ 'native/variant.cc' ],
     'warnings': [ '-Wall', '-Wextra', '-Wno-ignored-attributes', '-Wno-psabi' ],
     # No -ffast-math: the search relies on NaN and infinity.
-    'optimise': [ '-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden' ],
+    'optimise': [ '-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-fno-tree-vectorize', '-fno-tree-slp-vectorize' ],
   },
   'target_defaults': {
     'cflags_cc!': [ '-O2', '-std=gnu++17', '-std=gnu++20' ],

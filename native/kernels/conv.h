@@ -54,42 +54,96 @@ struct Accumulators {
   Float<L> sums[P][V];
 };
 
-template <int L, int V, int P, bool kRow>
-EVOLAYER_INLINE void accumulate(Accumulators<L, V, P>& acc, const Segments& segments,
-                                Pixels<const float, kRow> x, const float* w) {
-  constexpr int R = kRound<V>;
-  for (int s = 0; s < segments.rows; s++) {
-    int64_t j = s * segments.stride;
-    const int64_t end = j + segments.length;
-    for (; j + R <= end; j += R, w += R * V * L) {
-      Float<L> weights[R][V];
-      repeat<R>([&](auto u) { repeat<V>([&](auto v) { weights[u][v] = load<L>(w + (u * V + v) * L); }); });
-      repeat<P>([&](auto p) {
-        const float* pixel = x.at(p) + j;
-        repeat<R>([&](auto u) { repeat<V>([&](auto v) { acc.sums[p][v] += weights[u][v] * pixel[u]; }); });
-      });
-    }
-    if constexpr (R > 1)
-      for (; j < end; j++, w += V * L)
-        repeat<P>([&](auto p) {
-          repeat<V>([&](auto v) { acc.sums[p][v] += load<L>(w + v * L) * x.at(p)[j]; });
-        });
-  }
+/** Keeps a pointer in a register of its own; else the compiler derives many pointers from few, outside of the loop, and spills them. */
+EVOLAYER_INLINE void keep(const float*& p) { __asm__("" : "+r"(p)); }
+
+/** R input floats of each pixel, from `pixel(p)` on. */
+template <int L, int V, int P, int R, class F>
+EVOLAYER_INLINE void accumulateRound(Accumulators<L, V, P>& acc, const float* w, F&& pixel) {
+  Float<L> weights[R][V];
+  repeat<R>([&](auto u) EVOLAYER_LAMBDA { repeat<V>([&](auto v) EVOLAYER_LAMBDA { weights[u][v] = load<L>(w + (u * V + v) * L); }); });
+  repeat<P>([&](auto p) EVOLAYER_LAMBDA {
+    const float* x = pixel(p);
+    repeat<R>([&](auto u) EVOLAYER_LAMBDA { repeat<V>([&](auto v) EVOLAYER_LAMBDA { acc.sums[p][v] += weights[u][v] * x[u]; }); });
+  });
 }
 
-/** One tile. Of its pixels the first `valid` are written, and of their channels the first `columns`. */
+/** Pixels of one row: a pointer for every three of them, since addresses have an index times 1 or 2 for free. */
+template <int L, int V, int P>
+EVOLAYER_INLINE const float* accumulateSegment(Accumulators<L, V, P>& acc, Pixels<const float, true> x, int64_t start,
+                                               int length, const float* w) {
+  constexpr int R = kRound<V>, G = (P + 2) / 3;
+  const float* groups[G];
+  repeat<G>([&](auto g) EVOLAYER_LAMBDA { groups[g] = x.base + start + 3 * g * x.column; });
+  const int64_t column = x.column;
+  const auto round = [&](auto size) EVOLAYER_LAMBDA {
+    keep(w);
+    repeat<G>([&](auto g) EVOLAYER_LAMBDA { keep(groups[g]); });
+    accumulateRound<L, V, P, size>(acc, w, [&](auto p) EVOLAYER_LAMBDA { return groups[p / 3] + p % 3 * column; });
+    repeat<G>([&](auto g) EVOLAYER_LAMBDA { groups[g] += size; });
+    w += size * V * L;
+  };
+  int left = length;
+  for (; left >= R; left -= R) round(Index<R>());
+  if constexpr (R > 1)
+    for (; left > 0; left--) round(Index<1>());
+  return w;
+}
+
+/** Pixels anywhere. */
+template <int L, int V, int P>
+EVOLAYER_INLINE const float* accumulateSegment(Accumulators<L, V, P>& acc, Pixels<const float, false> x, int64_t start,
+                                               int length, const float* w) {
+  constexpr int R = kRound<V>;
+  int64_t j = start;
+  const int64_t end = start + length;
+  for (; j + R <= end; j += R, w += R * V * L)
+    accumulateRound<L, V, P, R>(acc, w, [&](auto p) EVOLAYER_LAMBDA { return x.table[p] + j; });
+  if constexpr (R > 1)
+    for (; j < end; j++, w += V * L)
+      accumulateRound<L, V, P, 1>(acc, w, [&](auto p) EVOLAYER_LAMBDA { return x.table[p] + j; });
+  return w;
+}
+
+/** What a tile works on; in memory, lest it takes registers from the inner loop. */
+template <bool kRow>
+struct TileJob {
+  Segments segments;
+  Pixels<const float, kRow> x;
+  const float* w;
+  Pixels<float, kRow> y;
+  Pixels<const float, kRow> r;
+  bool adds;
+  /** Of the pixels the first `valid` are written, and of their channels the first `columns`. */
+  int valid, columns;
+};
+
 template <int L, int V, int P, bool kRow>
-void tile(const Segments& segments, Pixels<const float, kRow> x, const float* w, Pixels<float, kRow> y,
-          Pixels<const float, kRow> r, bool adds, int valid, int columns) {
+__attribute__((noinline)) void tile(const TileJob<kRow>& job) {
   Accumulators<L, V, P> acc;
-  repeat<P>([&](auto p) { repeat<V>([&](auto v) { acc.sums[p][v] = splat<L>(0); }); });
-  accumulate<L, V, P, kRow>(acc, segments, x, w);
-  repeat<P>([&](auto p) {
-    if (p >= valid) return;
-    repeat<V>([&](auto v) {
-      if (adds) acc.sums[p][v] += load<L>(r.at(p) + v * L);
-      storeUpTo<L>(y.at(p) + v * L, acc.sums[p][v], columns - v * L);
+  repeat<P>([&](auto p) EVOLAYER_LAMBDA { repeat<V>([&](auto v) EVOLAYER_LAMBDA { acc.sums[p][v] = splat<L>(0); }); });
+  const float* w = job.w;
+  for (int s = 0; s < job.segments.rows; s++)
+    w = accumulateSegment<L, V, P>(acc, job.x, s * job.segments.stride, job.segments.length, w);
+  const TileJob<kRow>* after = &job;
+  __asm__("" : "+r"(after));
+  if (after->adds)
+    repeat<P>([&](auto p) EVOLAYER_LAMBDA {
+      const float* from = after->r.at(p);
+      repeat<V>([&](auto v) EVOLAYER_LAMBDA { acc.sums[p][v] += load<L>(from + v * L); });
     });
+  if (after->valid == P && after->columns == V * L) {
+    Pixels<float, kRow> y = after->y;
+    return repeat<P>([&](auto p) EVOLAYER_LAMBDA {
+      float* to = kRow ? y.base : y.at(p);
+      repeat<V>([&](auto v) EVOLAYER_LAMBDA { store<L>(to + v * L, acc.sums[p][v]); });
+      y.base += y.column;
+      __asm__("" : "+r"(y.base));
+    });
+  }
+  repeat<P>([&](auto p) EVOLAYER_LAMBDA {
+    if (p >= after->valid) return;
+    repeat<V>([&](auto v) EVOLAYER_LAMBDA { storeUpTo<L>(after->y.at(p) + v * L, acc.sums[p][v], after->columns - v * L); });
   });
 }
 
@@ -116,8 +170,14 @@ struct Cursor {
 template <int L, int V, int P>
 EVOLAYER_INLINE void tileInRow(Cursor& at, const float* w, int columns) {
   const Product& job = at.job;
-  tile<L, V, P, true>(job.segments, {at.in(job.x), job.x.column, nullptr}, w, {at.in(job.y), job.y.column, nullptr},
-                      {at.in(job.r), job.r.column, nullptr}, job.r.base != nullptr, P, columns);
+  tile<L, V, P, true>({job.segments,
+                       {at.in(job.x), job.x.column, nullptr},
+                       w,
+                       {at.in(job.y), job.y.column, nullptr},
+                       {at.in(job.r), job.r.column, nullptr},
+                       job.r.base != nullptr,
+                       P,
+                       columns});
   at.advance(P);
 }
 
@@ -140,8 +200,8 @@ EVOLAYER_INLINE void tileAcrossRows(Cursor& at, int end, const float* w, int col
     y[p] = y[valid - 1];
     r[p] = r[valid - 1];
   }
-  tile<L, V, P, false>(job.segments, {nullptr, 0, x}, w, {nullptr, 0, y}, {nullptr, 0, r}, job.r.base != nullptr,
-                       valid, columns);
+  tile<L, V, P, false>({job.segments, {nullptr, 0, x}, w, {nullptr, 0, y}, {nullptr, 0, r}, job.r.base != nullptr, valid,
+                        columns});
 }
 
 /** The output channels from `first` on, `columns` ≤ V·L of them, of images `begin` to `end`. */

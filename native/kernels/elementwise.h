@@ -31,7 +31,7 @@ template <class Op, int U>
 EVOLAYER_INLINE void apply(float* dst, const float* a, int64_t sa, const float* b, int64_t sb, const float* c,
                            int64_t sc) {
   Wide result[U];
-  repeat<U>([&](auto u) {
+  repeat<U>([&](auto u) EVOLAYER_LAMBDA {
     if constexpr (Op::kArity == 1)
       result[u] = Op::of(load<kLanes>(a + u * sa));
     else if constexpr (Op::kArity == 2)
@@ -39,7 +39,7 @@ EVOLAYER_INLINE void apply(float* dst, const float* a, int64_t sa, const float* 
     else
       result[u] = Op::of(load<kLanes>(a + u * sa), load<kLanes>(b + u * sb), load<kLanes>(c + u * sc));
   });
-  repeat<U>([&](auto u) { store<kLanes>(dst + u * kLanes, result[u]); });
+  repeat<U>([&](auto u) EVOLAYER_LAMBDA { store<kLanes>(dst + u * kLanes, result[u]); });
 }
 
 template <class Op>

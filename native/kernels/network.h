@@ -144,13 +144,13 @@ inline void sgd(float* weights, const float* gradients, float* momenta, int64_t 
 inline void addTensors(const Tensor& a, const Tensor& b, const Tensor& y, float* arena, int images) {
   const bool flat = a.halo == 0 && b.halo == 0 && y.halo == 0;
   mapTensors<kLanes>(y, gridOf(arena, y), readOnly(gridOf(arena, a)), readOnly(gridOf(arena, b)), images, flat,
-                     [](auto u, auto v) __attribute__((always_inline)) { return u + v; });
+                     [](auto u, auto v) EVOLAYER_LAMBDA { return u + v; });
 }
 
 inline void copyTensor(const Tensor& a, const Tensor& y, float* arena, int images) {
   const Grid<const float> from = readOnly(gridOf(arena, a));
   mapTensors<kLanes>(y, gridOf(arena, y), from, from, images, a.halo == 0 && y.halo == 0,
-                     [](auto u, auto) __attribute__((always_inline)) { return u; });
+                     [](auto u, auto) EVOLAYER_LAMBDA { return u; });
 }
 
 inline void zeroHalo(const Tensor& t, float* arena, int images) {

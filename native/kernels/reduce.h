@@ -20,20 +20,20 @@ EVOLAYER_INLINE void reduce(const Run& run, bool fresh, Term term) {
   const int whole = run.count / run.period, rest = run.count % run.period;
   for (int j = 0; j < run.period; j += kLanes) {
     Wide sums[U][S];
-    repeat<U>([&](auto u) { repeat<S>([&](auto s) { sums[u][s] = all(0); }); });
+    repeat<U>([&](auto u) EVOLAYER_LAMBDA { repeat<S>([&](auto s) EVOLAYER_LAMBDA { sums[u][s] = all(0); }); });
     const float *a = run.a.base + j, *b = run.b.base + j;
-    const auto take = [&](auto u, int valid) __attribute__((always_inline)) {
+    const auto take = [&](auto u, int valid) EVOLAYER_LAMBDA {
       Wide terms[S];
       term(terms, load<kLanes>(a), load<kLanes>(b), j);
-      repeat<S>([&](auto s) { sums[u][s] += valid < kLanes ? firstLanes<kLanes>(terms[s], valid) : terms[s]; });
+      repeat<S>([&](auto s) EVOLAYER_LAMBDA { sums[u][s] += valid < kLanes ? firstLanes<kLanes>(terms[s], valid) : terms[s]; });
       a += run.a.step;
       b += run.b.step;
     };
     int p = 0;
-    for (; p + U <= whole; p += U) repeat<U>([&](auto u) { take(u, kLanes); });
+    for (; p + U <= whole; p += U) repeat<U>([&](auto u) EVOLAYER_LAMBDA { take(u, kLanes); });
     for (; p < whole; p++) take(Index<0>(), kLanes);
     if (rest > j) take(Index<0>(), rest - j);
-    repeat<S>([&](auto s) {
+    repeat<S>([&](auto s) EVOLAYER_LAMBDA {
       Wide total = sums[0][s] + sums[1][s];
       if constexpr (U == 4) total += sums[2][s] + sums[3][s];
       settle(run.dst + s * run.period + j, total, fresh);
@@ -42,11 +42,11 @@ EVOLAYER_INLINE void reduce(const Run& run, bool fresh, Term term) {
 }
 
 inline void sumRun(const Run& run, bool fresh) {
-  reduce<1>(run, fresh, [](Wide* terms, Wide a, Wide, int) __attribute__((always_inline)) { terms[0] = a; });
+  reduce<1>(run, fresh, [](Wide* terms, Wide a, Wide, int) EVOLAYER_LAMBDA { terms[0] = a; });
 }
 
 inline void dotRun(const Run& run, bool fresh) {
-  reduce<1>(run, fresh, [](Wide* terms, Wide a, Wide b, int) __attribute__((always_inline)) { terms[0] = a * b; });
+  reduce<1>(run, fresh, [](Wide* terms, Wide a, Wide b, int) EVOLAYER_LAMBDA { terms[0] = a * b; });
 }
 
 /** Sums are taken about a shift, the first pixel, so that data far from zero keeps its variance. */
@@ -56,7 +56,7 @@ inline void statsRun(const Run& run, bool fresh, int channels) {
     for (int i = 0; i < run.period; i++) run.dst[i] = i < channels ? run.a.base[i] : run.dst[i - channels];
   Run sums = run;
   sums.dst += run.period;
-  reduce<2>(sums, fresh, [shift](Wide* terms, Wide a, Wide, int j) __attribute__((always_inline)) {
+  reduce<2>(sums, fresh, [shift](Wide* terms, Wide a, Wide, int j) EVOLAYER_LAMBDA {
     const Wide d = a - load<kLanes>(shift + j);
     terms[0] = d;
     terms[1] = d * d;

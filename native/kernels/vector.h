@@ -10,6 +10,8 @@
 #endif
 
 #define EVOLAYER_INLINE __attribute__((always_inline)) inline
+/** Stands behind the parameters of a lambda: arrays of vectors that it refers to can then stay in registers. */
+#define EVOLAYER_LAMBDA __attribute__((always_inline))
 
 namespace evolayer {
 namespace {
@@ -63,9 +65,8 @@ EVOLAYER_INLINE void store(float* p, Float<L> v) {
 
 template <int L>
 EVOLAYER_INLINE Float<L> splat(float x) {
-  Float<L> v;
-  for (int i = 0; i < L; i++) v[i] = x;
-  return v;
+  // Subtracting 0 changes nothing, not even −0, and so costs nothing.
+  return x - Float<L>{};
 }
 
 template <int L>

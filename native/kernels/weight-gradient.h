@@ -24,20 +24,20 @@ constexpr int kMostRows = kRegisters == 32 ? (V == 1 ? 24 : 12) : (V == 1 ? 12 :
 template <int L, int V, int M>
 void outerTile(const Outer& job, float* dw, int columns, bool fresh) {
   Float<L> sums[M][V];
-  repeat<M>([&](auto m) { repeat<V>([&](auto v) { sums[m][v] = splat<L>(0); }); });
+  repeat<M>([&](auto m) EVOLAYER_LAMBDA { repeat<V>([&](auto v) EVOLAYER_LAMBDA { sums[m][v] = splat<L>(0); }); });
   for (int i = 0; i < job.images; i++)
     for (int row = 0; row < job.height; row++) {
       const float* x = job.x.at(i, row, 0);
       const float* dy = job.dy.at(i, row, 0);
       for (int c = 0; c < job.width; c++, x += job.x.column, dy += job.dy.column) {
         Float<L> d[V];
-        repeat<V>([&](auto v) { d[v] = load<L>(dy + v * L); });
-        repeat<M>([&](auto m) { repeat<V>([&](auto v) { sums[m][v] += d[v] * x[m]; }); });
+        repeat<V>([&](auto v) EVOLAYER_LAMBDA { d[v] = load<L>(dy + v * L); });
+        repeat<M>([&](auto m) EVOLAYER_LAMBDA { repeat<V>([&](auto v) EVOLAYER_LAMBDA { sums[m][v] += d[v] * x[m]; }); });
       }
     }
-  repeat<M>([&](auto m) {
+  repeat<M>([&](auto m) EVOLAYER_LAMBDA {
     float* to = dw + m * int64_t(job.outputs);
-    repeat<V>([&](auto v) {
+    repeat<V>([&](auto v) EVOLAYER_LAMBDA {
       if (!fresh) sums[m][v] += load<L>(to + v * L);
       storeUpTo<L>(to + v * L, sums[m][v], columns - v * L);
     });
