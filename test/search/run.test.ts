@@ -22,7 +22,7 @@ describe('the trajectory', () => {
       {
         "counts": {
           "cacheHits": {
-            "functional": 1,
+            "functional": 0,
             "structural": 39,
           },
           "evaluated": 19,
@@ -30,8 +30,8 @@ describe('the trajectory', () => {
             "batch-dependent": 0,
             "constant": 80,
             "crashed": 0,
-            "diverged": 3,
-            "evaluated": 59,
+            "diverged": 4,
+            "evaluated": 58,
             "low-quality": 8,
             "not-finite": 0,
             "timeout": 0,
@@ -39,7 +39,7 @@ describe('the trajectory', () => {
           },
           "proposals": 150,
         },
-        "digest": "44ee2f1756f865e7",
+        "digest": "2c2b18f428492bf3",
       }
     `);
   });
