@@ -10,6 +10,10 @@ export interface LeaderboardQuery {
 
 /** A function, with its scores under one protocol. */
 export interface LeaderboardRow {
+  /** Place among all functions, from 1. */
+  readonly rank: number;
+  /** How many functions there are. */
+  readonly of: number;
   readonly functionalKey: string;
   /** Mean accuracy over anchors and evaluations. */
   readonly fitness: number;
@@ -24,15 +28,25 @@ export interface LeaderboardRow {
 }
 
 const SCORED = (where: string) => `
-  SELECT functional_key AS functionalKey, avg(accuracy) AS fitness,
-    count(DISTINCT repeat) AS evaluations
-  FROM evaluations
-  WHERE protocol_key = $protocolKey ${where}
-  GROUP BY functional_key
-  ORDER BY fitness DESC, functional_key
-  LIMIT $top`;
+  WITH scored AS (
+    SELECT functional_key AS functionalKey, avg(accuracy) AS fitness,
+      count(DISTINCT repeat) AS evaluations
+    FROM evaluations
+    WHERE protocol_key = $protocolKey ${where}
+    GROUP BY functional_key
+  ), ranked AS (
+    SELECT row_number() OVER (ORDER BY fitness DESC, functionalKey) AS rank, *,
+      count(*) OVER () AS of
+    FROM scored
+  )
+  SELECT * FROM ranked
+  WHERE rank <= $top OR functionalKey IN
+    (SELECT functional_key FROM candidates WHERE baseline IS NOT NULL)
+  ORDER BY rank`;
 
 interface Scored {
+  rank: number;
+  of: number;
   functionalKey: string;
   fitness: number;
   evaluations: number;
@@ -79,7 +93,7 @@ export function leaderboardRepository(
   };
 
   return {
-    /** Best first. */
+    /** The best `top` and, in their places after these, the baselines. */
     top({ protocolKey, run, top }: LeaderboardQuery): LeaderboardRow[] {
       const rows = (
         run === undefined

@@ -1,7 +1,18 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
+import { packageRoot } from '../../src/eval/package-root.ts';
 import { type Ended, evolayer, inProcess, TINY, temporaryFolder } from './process.ts';
 
 /** What every mistake of a user looks like: one sentence, no stack, nothing on standard output. */
@@ -162,4 +173,26 @@ test('a path that cannot be written is refused, and leaves nothing behind', asyn
     expectRefusal(await inProcess(args), 1, says);
   }
   expect(readdirSync(cwd)).toEqual(before);
+});
+
+describe('data files', () => {
+  const IMAGES = 'data/fashion-mnist/t10k-images-idx3-ubyte.gz';
+  const HARM: readonly (readonly [string, (path: string) => void, RegExp])[] = [
+    ['missing', (path) => rmSync(path), /t10k-images-idx3-ubyte\.gz/],
+    ['truncated', (path) => truncateSync(path, 100_000), /t10k-images-idx3-ubyte\.gz/],
+    ['tampered with', (path) => writeFileSync(path, gzipSync('no images')), /t10k-images-idx3/],
+  ];
+
+  test.each(HARM)('that are %s end a search before it begins', async (_, harm, says) => {
+    const root = temporaryFolder();
+    for (const name of ['package.json', 'dist', 'data'])
+      cpSync(join(packageRoot(), name), join(root, name), { recursive: true });
+    for (const name of ['node_modules', 'build'])
+      symlinkSync(join(packageRoot(), name), join(root, name));
+    harm(join(root, IMAGES));
+    const program = join(root, 'dist/bin/evolayer.js');
+    const before = readdirSync(root);
+    expectRefusal(await evolayer(['search', '--db', 'x.db'], { cwd: root, program }), 1, says);
+    expect(readdirSync(root)).toEqual(before);
+  });
 });

@@ -60,13 +60,9 @@ export function readLeaderboard(options: Omit<LeaderboardOptions, 'json'>) {
   return reading(options.db, (store) => {
     const protocolKey = protocolFor(store, options);
     if (protocolKey === null) return { entries: [], scored: 0 };
-    const { run } = options;
-    const wanted = { protocolKey, ...(run !== undefined && { run }) };
-    const rows = store.leaderboard.top({ ...wanted, top: Number.MAX_SAFE_INTEGER });
-    const entries = rows.flatMap((row, i) =>
-      i < options.top || row.baseline !== null ? [entryOf(row, i + 1, protocolKey)] : [],
-    );
-    return { entries, scored: rows.length };
+    const { run, top } = options;
+    const rows = store.leaderboard.top({ protocolKey, top, ...(run !== undefined && { run }) });
+    return { entries: rows.map((row) => entryOf(row, protocolKey)), scored: rows[0]?.of ?? 0 };
   });
 }
 
@@ -84,8 +80,8 @@ function protocolFor({ runs, path }: Store, { run, protocol }: Omit<LeaderboardO
   );
 }
 
-function entryOf(row: LeaderboardRow, rank: number, protocol: string): Entry {
-  const { candidate, run, fitness, perAnchor, evaluations, baseline } = row;
+function entryOf(row: LeaderboardRow, protocol: string): Entry {
+  const { rank, candidate, run, fitness, perAnchor, evaluations, baseline } = row;
   const layer = layerOf(candidate.genome);
   const { index, origin } = candidate;
   const name = baseline ?? zooNameOf(layer);
