@@ -105,9 +105,9 @@ describe('generated programs', () => {
           s6 = dot r1 t1
           r1 = mul t0 t1
           r1 = mul r0 r1
-          r0 = sub s7 r0
-          r0 = mul r1 r0
-          s8 = dot t0 r0
+          r2 = sub s7 r0
+          r2 = mul r1 r2
+          s8 = dot t0 r2
         pass 0 end
           n9 = fold s6
           n10 = fold s8
@@ -122,12 +122,6 @@ describe('generated programs', () => {
           n19 = mul n2 n10
           s20 = sum n19
         pass 1 tile
-          r0 = mul t0 s4
-          r0 = sigmoid r0
-          r1 = mul t0 t1
-          r1 = mul r0 r1
-          r2 = sub s7 r0
-          r2 = mul r1 r2
           r1 = sub t0 n21
           r0 = mul r0 t1
           r0 = mul n2 r0
