@@ -79,36 +79,73 @@ EVOLAYER_INLINE double sumOfRepeats(const float* slot, int channel, int channels
   return sum;
 }
 
-/** Mean and biased variance of a channel of `count` elements. */
-struct ChannelMoments {
-  double mean, variance;
+enum class MomentKind : int32_t { Mean, MeanSquare, Variance };
 
-  EVOLAYER_INLINE ChannelMoments(const float* stats, int channel, int channels, int period, double share) {
-    const double first = sumOfRepeats(stats + period, channel, channels, period) * share;
-    const double second = sumOfRepeats(stats + 2 * period, channel, channels, period) * share;
-    mean = stats[channel] + first;
-    variance = second - first * first;
+/** Channels whose moments are taken together. */
+constexpr int kChunk = 128;
+
+/** Per channel: mean, and mean square, both about `origin`. */
+struct Chunk {
+  double mean[kChunk], square[kChunk];
+
+  void take(const float* stats, int first, int count, int channels, int period, double share, double origin) {
+    const float *shift = stats + first, *sums = stats + period + first, *squares = sums + period;
+    for (int c = 0; c < count; c++) {
+      mean[c] = sums[c];
+      square[c] = squares[c];
+    }
+    for (int repeat = channels; repeat < period; repeat += channels)
+      for (int c = 0; c < count; c++) {
+        mean[c] += sums[repeat + c];
+        square[c] += squares[repeat + c];
+      }
+    for (int c = 0; c < count; c++) {
+      const double off = mean[c] * share, at = (shift[c] - origin) + off;
+      square[c] = square[c] * share - off * off + at * at;
+      mean[c] = at;
+    }
   }
 };
 
-/** Of channels of equally many elements: the mean of means, and the mean variance plus the variance of means. */
-enum class MomentKind : int32_t { Mean, MeanSquare, Variance };
-
-EVOLAYER_INLINE double momentOf(const float* stats, int first, int size, int channels, int period, double share,
-                                MomentKind kind) {
-  double mean = 0;
-  for (int c = first; c < first + size; c++) mean += ChannelMoments(stats, c, channels, period, share).mean;
-  mean /= size;
-  if (kind == MomentKind::Mean) return mean;
-  double variance = 0;
-  for (int c = first; c < first + size; c++) {
-    const ChannelMoments own(stats, c, channels, period, share);
-    variance += own.variance + (own.mean - mean) * (own.mean - mean);
-  }
-  variance /= size;
-  // Rounding must not make it negative; NaN stays.
+EVOLAYER_INLINE double momentFrom(double mean, double square, double origin, MomentKind kind) {
+  if (kind == MomentKind::Mean) return origin + mean;
+  // Rounding must not make a variance negative; NaN stays.
+  double variance = square - mean * mean;
   if (variance < 0) variance = 0;
-  return kind == MomentKind::Variance ? variance : mean * mean + variance;
+  return kind == MomentKind::Variance ? variance : (origin + mean) * (origin + mean) + variance;
+}
+
+/**
+ * Writes a moment of each group of `size` channels, of equally many elements each, to all channels of the group.
+ * The origin, which is the shift of the group's first channel, keeps the digits of data far from zero.
+ */
+inline void moments(float* dst, const float* stats, int channels, int period, int size, double share,
+                    MomentKind kind) {
+  Chunk chunk;
+  if (size == 1) {
+    for (int first = 0; first < channels; first += kChunk) {
+      const int count = least(kChunk, channels - first);
+      chunk.take(stats, first, count, channels, period, share, stats[first]);
+      for (int c = 0; c < count; c++)
+        dst[first + c] = static_cast<float>(momentFrom(chunk.mean[c], chunk.square[c], stats[first], kind));
+    }
+  } else {
+    for (int group = 0; group < channels; group += size) {
+      const double origin = stats[group];
+      double mean = 0, square = 0;
+      for (int first = group; first < group + size; first += kChunk) {
+        const int count = least(kChunk, group + size - first);
+        chunk.take(stats, first, count, channels, period, share, origin);
+        for (int c = 0; c < count; c++) {
+          mean += chunk.mean[c];
+          square += chunk.square[c];
+        }
+      }
+      const float value = static_cast<float>(momentFrom(mean / size, square / size, origin, kind));
+      for (int c = group; c < group + size; c++) dst[c] = value;
+    }
+  }
+  for (int i = channels; i < period; i++) dst[i] = dst[i - channels];
 }
 
 }  // namespace

@@ -223,9 +223,7 @@ inline void finish(const DecodedRecord& r, const Sweep& sweep, int image, int im
   switch (r.words.code) {
     case Record::Moment: {
       const double share = 1.0 / (double(r.words.p2) * (r.words.c == 1 ? images : 1));
-      const MomentKind kind = static_cast<MomentKind>(r.words.p0);
-      return perGroup(dst, channels, period, size,
-                      [&](int first) { return momentOf(a, first, size, channels, period, share, kind); });
+      return moments(dst, a, channels, period, size, share, static_cast<MomentKind>(r.words.p0));
     }
     case Record::Fold:
       return perGroup(dst, channels, period, size, [&](int first) {
