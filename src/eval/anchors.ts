@@ -1,5 +1,8 @@
 import { UserError } from '../errors.ts';
 import { didYouMean } from '../suggest.ts';
+import { efficientnetB0 } from './efficientnet.ts';
+import { invertedBottlenecks } from './inverted.ts';
+import { mobilenetV2 } from './mobilenet.ts';
 import type { ImageShape, Network } from './network.ts';
 import { type ResnetSpec, resnet } from './resnet.ts';
 
@@ -9,14 +12,24 @@ export interface Anchor {
   readonly network: (image: ImageShape, classes: number) => Network;
 }
 
-const residual = (
-  name: string,
-  doc: string,
-  spec: Omit<ResnetSpec, 'name' | 'image' | 'classes'>,
-): readonly [string, Anchor] => [
-  name,
-  { doc, network: (image, classes) => resnet({ ...spec, name, image, classes }) },
-];
+/** The parts of a specification that are not the anchor's own. */
+type Given = 'name' | 'image' | 'classes';
+
+/** An entry of ANCHORS: a family's network of this specification, at any image shape. */
+const anchor =
+  <Spec extends Pick<ResnetSpec, Given>>(family: (spec: Spec) => Network) =>
+  (name: string, doc: string, spec: Omit<Spec, Given>): readonly [string, Anchor] => [
+    name,
+    { doc, network: (image, classes) => family({ ...spec, name, image, classes } as Spec) },
+  ];
+
+const residual = anchor(resnet);
+const inverted = anchor(invertedBottlenecks);
+const mobile = anchor(mobilenetV2);
+const efficient = anchor(efficientnetB0);
+
+/** The first two convolutions of stride 2 have stride 1, as the images of CIFAR-10 want it. */
+const CIFAR_HALF = { width: 0.5, unstrided: 2 };
 
 /** The anchors that a protocol can name. */
 export const ANCHORS: ReadonlyMap<string, Anchor> = new Map([
@@ -32,6 +45,25 @@ export const ANCHORS: ReadonlyMap<string, Anchor> = new Map([
     'ResNet of 2-2-2 blocks, width 8, expansion 2: fails without normalization',
     { width: 8, stages: [2, 2, 2], expansion: 2, strides: [2, 2, 2] },
   ),
+  inverted('mini-mobile', 'MobileNetV2 of 1-2-2 blocks, expansion 4', {
+    stem: { channels: 16, stride: 2 },
+    stages: [
+      { expansion: 1, channels: 8, blocks: 1, stride: 1, kernel: 3 },
+      { expansion: 4, channels: 16, blocks: 2, stride: 2, kernel: 3 },
+      { expansion: 4, channels: 24, blocks: 2, stride: 2, kernel: 3 },
+    ],
+    head: 96,
+  }),
+  inverted('mini-efficient', 'EfficientNet of 1-2-3 blocks, expansion 4, with squeeze-excite', {
+    stem: { channels: 16, stride: 2 },
+    stages: [
+      { expansion: 1, channels: 8, blocks: 1, stride: 1, kernel: 3 },
+      { expansion: 4, channels: 16, blocks: 2, stride: 2, kernel: 5 },
+      { expansion: 4, channels: 24, blocks: 3, stride: 2, kernel: 3 },
+    ],
+    head: 96,
+    squeeze: 4,
+  }),
   residual('resnet50-quarter', 'ResNet-50 with a quarter of its channels, adapted to CIFAR-10', {
     width: 16,
     stages: [3, 4, 6, 3],
@@ -40,6 +72,16 @@ export const ANCHORS: ReadonlyMap<string, Anchor> = new Map([
     // The first two convolutions of stride 2 (the stem and the second stage's) have stride 1.
     strides: [1, 1, 2, 2],
   }),
+  mobile(
+    'mobilenetv2-half',
+    'MobileNetV2 with half of its channels, adapted to CIFAR-10',
+    CIFAR_HALF,
+  ),
+  efficient(
+    'efficientnet-b0-half',
+    'EfficientNet-B0 with half of its channels, adapted to CIFAR-10',
+    CIFAR_HALF,
+  ),
 ]);
 
 /** Throws a UserError where there is no such anchor. */

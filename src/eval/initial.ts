@@ -21,6 +21,14 @@ const scaledNormal =
 const INITIALISERS: Record<ParameterKind, Initialiser> = {
   /** He et al. 2015, fan-in = kernel² · input channels: keeps the variance where half of the values are cut off. */
   conv: scaledNormal(2),
+  /** The same; its fan-in is kernel². */
+  depthwise: scaledNormal(2),
+  /** SiLU cuts off much like ReLU. */
+  reduce: scaledNormal(2),
+  reduceBias: constant(0),
+  /** A sigmoid follows, and nothing is cut off: factors start around one half. */
+  expand: scaledNormal(1),
+  expandBias: constant(0),
   /** No layer follows the logits, so nothing is cut off. */
   dense: scaledNormal(1),
   bias: constant(0),

@@ -19,9 +19,22 @@ export type NetworkOp =
       readonly stride: 1 | 2;
       readonly channels: number;
     }
+  /** A convolution of every channel on its own. */
+  | {
+      readonly op: 'depthwise';
+      readonly input: number;
+      readonly kernel: number;
+      readonly stride: 1 | 2;
+    }
   /** The slot that a candidate layer fills. */
   | { readonly op: 'layer'; readonly input: number }
   | { readonly op: 'add'; readonly inputs: readonly [number, number] }
+  /**
+   * x · sigmoid(expandᵀ·silu(reduceᵀ·m + reduceBias) + expandBias) with m = mean of x over height and
+   * width: one factor for every channel of an image (Hu et al. 2018, arXiv 1709.01507), with `reduced`
+   * values in between.
+   */
+  | { readonly op: 'squeezeExcite'; readonly input: number; readonly reduced: number }
   /** Mean over height and width. */
   | { readonly op: 'pool'; readonly input: number }
   /** Fully connected, with bias, on a pooled tensor. */
@@ -35,14 +48,38 @@ export interface Network {
   readonly ops: readonly NetworkOp[];
 }
 
-export type ParameterKind = 'conv' | 'dense' | 'bias' | 'v0' | 'v1' | 'gamma' | 'beta';
+export type ParameterKind =
+  | 'conv'
+  | 'depthwise'
+  | 'reduce'
+  | 'reduceBias'
+  | 'expand'
+  | 'expandBias'
+  | 'dense'
+  | 'bias'
+  | 'v0'
+  | 'v1'
+  | 'gamma'
+  | 'beta';
+
+/** What weight decay shrinks. */
+export const DECAYED: ReadonlySet<ParameterKind> = new Set<ParameterKind>([
+  'conv',
+  'depthwise',
+  'reduce',
+  'expand',
+  'dense',
+]);
 
 /** One parameter tensor inside the flat parameter vector. */
 export interface Parameter {
   readonly kind: ParameterKind;
   /** Index of its operation. */
   readonly op: number;
-  /** conv: [kh, kw, in, out]; dense: [in, out]; the others: [channels]. */
+  /**
+   * conv: [kh, kw, in, out]; depthwise: [kh, kw, channels]; reduce: [channels, reduced]; expand:
+   * [reduced, channels]; dense: [in, out]; the others: one value for each output.
+   */
   readonly shape: readonly number[];
   readonly offset: number;
   readonly size: number;
@@ -51,55 +88,80 @@ export interface Parameter {
 /** The shape of every tensor of the network: index 0 is the image. Pooled and dense tensors are 1×1 images. */
 export function tensorShapes(network: Network): ImageShape[] {
   const shapes: ImageShape[] = [network.image];
-  for (const op of network.ops) {
-    switch (op.op) {
-      case 'conv': {
-        const { height, width } = shapes[op.input]!;
-        const out = (n: number) => Math.ceil(n / op.stride);
-        shapes.push({ height: out(height), width: out(width), channels: op.channels });
-        break;
-      }
-      case 'layer':
-        shapes.push(shapes[op.input]!);
-        break;
-      case 'add':
-        shapes.push(shapes[op.inputs[0]]!);
-        break;
-      case 'pool':
-        shapes.push({ height: 1, width: 1, channels: shapes[op.input]!.channels });
-        break;
-      case 'dense':
-        shapes.push({ height: 1, width: 1, channels: op.units });
-        break;
-    }
-  }
+  for (const op of network.ops) shapes.push(outputShape(op, shapes));
   return shapes;
 }
 
+function outputShape(op: NetworkOp, shapes: readonly ImageShape[]): ImageShape {
+  if (op.op === 'add') return shapes[op.inputs[0]]!;
+  const input = shapes[op.input]!;
+  switch (op.op) {
+    case 'conv':
+      return { ...strided(input, op.stride), channels: op.channels };
+    case 'depthwise':
+      return strided(input, op.stride);
+    case 'layer':
+    case 'squeezeExcite':
+      return input;
+    case 'pool':
+      return { height: 1, width: 1, channels: input.channels };
+    case 'dense':
+      return { height: 1, width: 1, channels: op.units };
+  }
+}
+
+const strided = ({ height, width, channels }: ImageShape, stride: 1 | 2): ImageShape => ({
+  height: Math.ceil(height / stride),
+  width: Math.ceil(width / stride),
+  channels,
+});
+
 /**
  * Where each parameter stands in the flat vector: in order of operations; a layer has v0, v1 where the
- * candidate reads them, then γ and β; a dense operation has weights, then bias.
+ * candidate reads them, then γ and β; the others have their parameters in the order of `ownParameters`.
  */
 export function parameterLayout(network: Network, layer: LayerGraph): Parameter[] {
   const shapes = tensorShapes(network);
+  const learned = (['v0', 'v1'] as const).filter((v) => layer.nodes.some((node) => node.op === v));
   const parameters: Parameter[] = [];
   let offset = 0;
-  const put = (kind: ParameterKind, op: number, shape: readonly number[]) => {
-    const size = shape.reduce((a, b) => a * b, 1);
-    parameters.push({ kind, op, shape, offset, size });
-    offset += size;
-  };
-  const learned = (['v0', 'v1'] as const).filter((v) => layer.nodes.some((node) => node.op === v));
-  network.ops.forEach((op, i) => {
-    if (op.op === 'conv')
-      put('conv', i, [op.kernel, op.kernel, shapes[op.input]!.channels, op.channels]);
-    if (op.op === 'layer')
-      for (const kind of [...learned, 'gamma', 'beta'] as const)
-        put(kind, i, [shapes[op.input]!.channels]);
-    if (op.op === 'dense') {
-      put('dense', i, [shapes[op.input]!.channels, op.units]);
-      put('bias', i, [op.units]);
+  for (const [i, op] of network.ops.entries()) {
+    if (op.op === 'add') continue;
+    for (const [kind, shape] of ownParameters(op, shapes[op.input]!.channels, learned)) {
+      const size = shape.reduce((a, b) => a * b, 1);
+      parameters.push({ kind, op: i, shape, offset, size });
+      offset += size;
     }
-  });
+  }
   return parameters;
+}
+
+/** Kinds and shapes of the parameters of an operation on so many channels. */
+function ownParameters(
+  op: Exclude<NetworkOp, { op: 'add' }>,
+  channels: number,
+  learned: readonly ('v0' | 'v1')[],
+): (readonly [ParameterKind, readonly number[]])[] {
+  switch (op.op) {
+    case 'conv':
+      return [['conv', [op.kernel, op.kernel, channels, op.channels]]];
+    case 'depthwise':
+      return [['depthwise', [op.kernel, op.kernel, channels]]];
+    case 'squeezeExcite':
+      return [
+        ['reduce', [channels, op.reduced]],
+        ['reduceBias', [op.reduced]],
+        ['expand', [op.reduced, channels]],
+        ['expandBias', [channels]],
+      ];
+    case 'layer':
+      return [...learned, 'gamma' as const, 'beta' as const].map((kind) => [kind, [channels]]);
+    case 'pool':
+      return [];
+    case 'dense':
+      return [
+        ['dense', [channels, op.units]],
+        ['bias', [op.units]],
+      ];
+  }
 }

@@ -1,7 +1,10 @@
 import type { ImageShape, NetworkOp, ParameterKind } from './network.ts';
+import { affine, affineBackward, pooledIndex } from './reference-affine.ts';
+import { excite, exciteBackward } from './reference-excite.ts';
 
 type PlainOp = Exclude<NetworkOp, { op: 'layer' }>;
 type Conv = Extract<NetworkOp, { op: 'conv' }>;
+type Depthwise = Extract<NetworkOp, { op: 'depthwise' }>;
 
 /** The parameters of one operation, or their gradients, by kind. */
 export type Slices = { [Kind in ParameterKind]?: Float64Array };
@@ -17,13 +20,23 @@ export function forwardOp(
   switch (op.op) {
     case 'conv': {
       const x = tensors[op.input]!;
-      const y = new Float64Array(batch * outputSize(op, shapes[op.input]!));
+      const y = new Float64Array(batch * outputPixels(op, shapes[op.input]!) * op.channels);
       const w = weights.conv!;
       convolve(op, shapes[op.input]!, batch, (from, weight, to) => {
         y[to]! += x[from]! * w[weight]!;
       });
       return y;
     }
+    case 'depthwise': {
+      const [x, input] = [tensors[op.input]!, shapes[op.input]!];
+      const y = new Float64Array(batch * outputPixels(op, input) * input.channels);
+      convolveChannels(op, input, batch, (from, weight, to) => {
+        y[to]! += x[from]! * weights.depthwise![weight]!;
+      });
+      return y;
+    }
+    case 'squeezeExcite':
+      return excite(tensors[op.input]!, shapes[op.input]!, batch, weights).y;
     case 'add':
       return tensors[op.inputs[0]]!.map((a, i) => a + tensors[op.inputs[1]]![i]!);
     case 'pool': {
@@ -34,14 +47,8 @@ export function forwardOp(
       });
       return y;
     }
-    case 'dense': {
-      const x = tensors[op.input]!;
-      const y = new Float64Array(batch * op.units);
-      multiply(x.length / batch, op.units, batch, (from, weight, to) => {
-        y[to]! += x[from]! * weights.dense![weight]!;
-      });
-      return y.map((a, i) => a + weights.bias![i % op.units]!);
-    }
+    case 'dense':
+      return affine(tensors[op.input]!, weights.dense!, weights.bias!, batch);
   }
 }
 
@@ -65,6 +72,19 @@ export function backwardOp(
       });
       break;
     }
+    case 'depthwise': {
+      const [x, dx] = [tensors[op.input]!, due[op.input]!];
+      convolveChannels(op, shapes[op.input]!, batch, (from, weight, to) => {
+        dx[from]! += dy[to]! * weights.depthwise![weight]!;
+        own.depthwise![weight]! += dy[to]! * x[from]!;
+      });
+      break;
+    }
+    case 'squeezeExcite': {
+      const [x, dx] = [tensors[op.input]!, due[op.input]!];
+      exciteBackward(x, shapes[op.input]!, batch, weights, dy, dx, own);
+      break;
+    }
     case 'add':
       for (const input of op.inputs)
         dy.forEach((a, i) => {
@@ -80,27 +100,45 @@ export function backwardOp(
     }
     case 'dense': {
       const [x, dx] = [tensors[op.input]!, due[op.input]!];
-      multiply(x.length / batch, op.units, batch, (from, weight, to) => {
-        dx[from]! += dy[to]! * weights.dense![weight]!;
-        own.dense![weight]! += dy[to]! * x[from]!;
-      });
-      dy.forEach((a, i) => {
-        own.bias![i % op.units]! += a;
-      });
+      affineBackward(x, weights.dense!, dy, batch, dx, own.dense!, own.bias!);
       break;
     }
   }
 }
 
+type Visit = (from: number, weight: number, to: number) => void;
+
 /** Calls `visit` for every product of a convolution, with the indices of its input, weight and output. */
-function convolve(
-  { kernel, stride, channels }: Conv,
+function convolve(op: Conv, input: ImageShape, batch: number, visit: Visit) {
+  const { channels } = op;
+  visitTaps(op, input, batch, (pixel, tap, out) => {
+    for (let i = 0; i < input.channels; i++)
+      for (let o = 0; o < channels; o++)
+        visit(
+          pixel * input.channels + i,
+          (tap * input.channels + i) * channels + o,
+          out * channels + o,
+        );
+  });
+}
+
+/** The same for a convolution of every channel on its own. */
+function convolveChannels(op: Depthwise, input: ImageShape, batch: number, visit: Visit) {
+  const { channels } = input;
+  visitTaps(op, input, batch, (pixel, tap, out) => {
+    for (let c = 0; c < channels; c++)
+      visit(pixel * channels + c, tap * channels + c, out * channels + c);
+  });
+}
+
+/** Calls `visit` for every pixel of the output and every pixel of the input that its window holds. */
+function visitTaps(
+  { kernel, stride }: Conv | Depthwise,
   input: ImageShape,
   batch: number,
-  visit: (from: number, weight: number, to: number) => void,
+  visit: (pixel: number, tap: number, out: number) => void,
 ) {
-  const height = Math.ceil(input.height / stride);
-  const width = Math.ceil(input.width / stride);
+  const [height, width] = [Math.ceil(input.height / stride), Math.ceil(input.width / stride)];
   const pad = (kernel - 1) / 2;
   for (let n = 0; n < batch; n++)
     for (let y = 0; y < height; y++)
@@ -109,32 +147,13 @@ function convolve(
           for (let kx = 0; kx < kernel; kx++) {
             const [iy, ix] = [y * stride + ky - pad, x * stride + kx - pad];
             if (iy < 0 || iy >= input.height || ix < 0 || ix >= input.width) continue;
-            const from = ((n * input.height + iy) * input.width + ix) * input.channels;
-            const tap = (ky * kernel + kx) * input.channels;
-            const to = ((n * height + y) * width + x) * channels;
-            for (let i = 0; i < input.channels; i++)
-              for (let o = 0; o < channels; o++) visit(from + i, (tap + i) * channels + o, to + o);
+            const pixel = (n * input.height + iy) * input.width + ix;
+            visit(pixel, ky * kernel + kx, (n * height + y) * width + x);
           }
 }
 
-const outputSize = ({ stride, channels }: Conv, { height, width }: ImageShape) =>
-  Math.ceil(height / stride) * Math.ceil(width / stride) * channels;
-
-/** The same for a product with a matrix of [inputs, units]. */
-function multiply(
-  inputs: number,
-  units: number,
-  batch: number,
-  visit: (from: number, weight: number, to: number) => void,
-) {
-  for (let n = 0; n < batch; n++)
-    for (let i = 0; i < inputs; i++)
-      for (let o = 0; o < units; o++) visit(n * inputs + i, i * units + o, n * units + o);
-}
-
-/** Where element `i` of a feature map goes when height and width are averaged away. */
-const pooledIndex = (i: number, { height, width, channels }: ImageShape) =>
-  Math.floor(i / (height * width * channels)) * channels + (i % channels);
+const outputPixels = ({ stride }: Conv | Depthwise, { height, width }: ImageShape) =>
+  Math.ceil(height / stride) * Math.ceil(width / stride);
 
 /** Mean cross-entropy, its gradient by the logits, and how often the greatest logit is that of the label. */
 export function softmaxLoss(logits: Float64Array, labels: Uint8Array) {

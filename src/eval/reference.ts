@@ -5,6 +5,7 @@ import { evaluateGraph, expand, type LayerInputs, trainLayer } from '../graph/in
 import { moments } from '../graph/ops.ts';
 import type { Engine, Session, TrainingSetup } from './engine.ts';
 import {
+  DECAYED,
   type ImageShape,
   type Network,
   type NetworkOp,
@@ -145,7 +146,7 @@ class ReferenceSession implements Session {
     const w = this.#parameters;
     const m = this.#momentum;
     for (const { kind, offset, size } of this.#layout) {
-      const decay = kind === 'conv' || kind === 'dense' ? weightDecay : 0;
+      const decay = DECAYED.has(kind) ? weightDecay : 0;
       for (let i = offset; i < offset + size; i++) {
         const g = gradients[i]! + decay * w[i]!;
         m[i] = momentum * m[i]! + g;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { TrainingSetup } from '../../src/eval/engine.ts';
 import { initialParameters } from '../../src/eval/initial.ts';
-import { type Network, parameterLayout } from '../../src/eval/network.ts';
+import { invertedBottlenecks } from '../../src/eval/inverted.ts';
+import { DECAYED, type Network, parameterLayout } from '../../src/eval/network.ts';
 import { below, fillNormal, randomStream } from '../../src/eval/random.ts';
 import { referenceEngine } from '../../src/eval/reference.ts';
 import { softmaxLoss } from '../../src/eval/reference-ops.ts';
@@ -28,6 +29,20 @@ const tiny = resnet({
   expansion: 2,
 });
 
+/** Depthwise convolutions of both strides and squeeze-excite, with and without a wider inside. */
+const inverted = invertedBottlenecks({
+  name: 'inverted',
+  image: { height: 5, width: 3, channels: 2 },
+  classes: 3,
+  stem: { channels: 3, stride: 1 },
+  stages: [
+    { expansion: 1, channels: 3, blocks: 1, stride: 1, kernel: 3 },
+    { expansion: 2, channels: 4, blocks: 2, stride: 2, kernel: 5 },
+  ],
+  head: 6,
+  squeeze: 2,
+});
+
 function randomBatch(network: Network, count: number, seed: string) {
   const { height, width, channels } = network.image;
   const rng = randomStream('batch', seed);
@@ -52,40 +67,47 @@ const LAYERS = {
   'layer normalization of a moment': 'x / rms[whc](x) + mean[bwh](exp(tanh(x)))',
 };
 
-test.each(Object.entries(LAYERS))('gradients agree with differences: %s', (name, formula) => {
-  const layer = parseLayer(formula);
-  const session = referenceEngine().open(tiny, layer, setup);
-  const { images, labels } = randomBatch(tiny, BATCH, name);
-  const parameters = noisyParameters(tiny, layer, name);
-  const lossAt = (p: Float32Array) => {
-    session.load(p);
-    return session.gradients(images, labels).loss;
-  };
-  session.load(parameters);
-  const { gradients } = session.gradients(images, labels);
-  const rng = randomStream('which', name);
-  for (const { kind, offset, size } of parameterLayout(tiny, layer)) {
-    const i = offset + below(size, rng);
-    const [up, down] = [parameters.slice(), parameters.slice()];
-    up[i]! += 2 ** -14;
-    down[i]! -= 2 ** -14;
-    const slope = (lossAt(up) - lossAt(down)) / (up[i]! - down[i]!);
-    const scale = Math.max(...gradients.subarray(offset, offset + size).map(Math.abs));
-    expect(Math.abs(slope - gradients[i]!), `${kind} ${i}`).toBeLessThan(1e-5 + 1e-3 * scale);
-  }
-});
+const CASES = [tiny, inverted].flatMap((network) =>
+  Object.entries(LAYERS).map(([name, formula]) => ({ network, name, formula })),
+);
+
+test.each(CASES)(
+  'gradients agree with differences: $name in $network.name',
+  ({ network, name, formula }) => {
+    const layer = parseLayer(formula);
+    const session = referenceEngine().open(network, layer, setup);
+    const { images, labels } = randomBatch(network, BATCH, name);
+    const parameters = noisyParameters(network, layer, name);
+    const lossAt = (p: Float32Array) => {
+      session.load(p);
+      return session.gradients(images, labels).loss;
+    };
+    session.load(parameters);
+    const { gradients } = session.gradients(images, labels);
+    const rng = randomStream('which', name);
+    for (const { kind, offset, size } of parameterLayout(network, layer)) {
+      const i = offset + below(size, rng);
+      const [up, down] = [parameters.slice(), parameters.slice()];
+      up[i]! += 2 ** -14;
+      down[i]! -= 2 ** -14;
+      const slope = (lossAt(up) - lossAt(down)) / (up[i]! - down[i]!);
+      const scale = Math.max(...gradients.subarray(offset, offset + size).map(Math.abs));
+      expect(Math.abs(slope - gradients[i]!), `${kind} ${i}`).toBeLessThan(1e-5 + 1e-3 * scale);
+    }
+  },
+);
 
 describe('training', () => {
   const layer = parseLayer(LAYERS['EvoNorm-B0']);
   const parameters = noisyParameters(tiny, layer, 'training');
   const batches = ['one', 'two', 'three'].map((seed) => randomBatch(tiny, BATCH, seed));
 
-  test('is SGD with Nesterov momentum, and decays convolution and dense weights alone', () => {
+  test('is SGD with Nesterov momentum, and decays the weights of its operations alone', () => {
     const session = referenceEngine().open(tiny, layer, setup);
     const probe = referenceEngine().open(tiny, layer, setup);
     session.load(parameters);
     const decayed = parameterLayout(tiny, layer).flatMap(({ kind, size }) =>
-      new Array<number>(size).fill(kind === 'conv' || kind === 'dense' ? setup.weightDecay : 0),
+      new Array<number>(size).fill(DECAYED.has(kind) ? setup.weightDecay : 0),
     );
     let weights = parameters;
     let momentum = parameters.map(() => 0);

@@ -1,29 +1,8 @@
 import { expect, test } from 'vitest';
-import { ANCHORS, anchorNamed } from '../../src/eval/anchors.ts';
-import { type Network, parameterLayout, tensorShapes } from '../../src/eval/network.ts';
+import { anchorNamed } from '../../src/eval/anchors.ts';
+import { tensorShapes } from '../../src/eval/network.ts';
 import { resnet } from '../../src/eval/resnet.ts';
-import { parseLayer } from '../../src/graph/text.ts';
-
-const identity = parseLayer('x');
-
-const cifar = { height: 32, width: 32, channels: 3 };
-
-const countParameters = (network: Network, ...kinds: string[]) =>
-  parameterLayout(network, identity)
-    .filter(({ kind }) => kinds.includes(kind))
-    .reduce((sum, { size }) => sum + size, 0);
-
-const slots = (network: Network) => network.ops.filter(({ op }) => op === 'layer').length;
-
-const print = (network: Network) => {
-  const shapes = tensorShapes(network);
-  return network.ops.map((op, i) => {
-    const { height, width, channels } = shapes[i + 1]!;
-    const inputs = op.op === 'add' ? op.inputs.join(' + ') : op.input;
-    const kind = op.op === 'conv' ? `conv ${op.kernel}×${op.kernel}/${op.stride}` : op.op;
-    return `${i + 1}: ${kind} of ${inputs} → ${height}×${width}×${channels}`;
-  });
-};
+import { cifar, countParameters, print, slots } from './networks.ts';
 
 test('the convolutions and the classifier of ResNet-50 have as many weights as everywhere', () => {
   const network = resnet({
@@ -94,34 +73,4 @@ test('blocks are pre-activation bottlenecks; shortcuts are projected only where 
       "27: dense of 26 → 1×1×10",
     ]
   `);
-});
-
-test('every anchor fits every image shape that its slots can be made of', () => {
-  for (const anchor of ANCHORS.values())
-    for (const side of [1, 2, 7, 14, 28]) {
-      const network = anchor.network({ height: side, width: side, channels: 1 }, 10);
-      const shapes = tensorShapes(network);
-      expect(shapes.at(-1)).toEqual({ height: 1, width: 1, channels: 10 });
-      for (const op of network.ops)
-        if (op.op === 'add') expect(shapes[op.inputs[0]]).toEqual(shapes[op.inputs[1]]);
-    }
-});
-
-test('anchors carry their own names, differ in depth and width, and have channels in multiples of 8', () => {
-  const image = { height: 14, width: 14, channels: 1 };
-  const seen = new Set<string>();
-  for (const [name, anchor] of ANCHORS) {
-    const network = anchor.network(image, 10);
-    expect(network.name).toBe(name);
-    const stem = network.ops[0]!;
-    seen.add(`${slots(network)} slots, width ${stem.op === 'conv' && stem.channels}`);
-    for (const op of network.ops) if (op.op === 'conv') expect(op.channels % 8).toBe(0);
-  }
-  expect(seen.size).toBe(ANCHORS.size);
-});
-
-test('an unknown anchor is named, with the known ones', () => {
-  expect(() => anchorNamed('vgg')).toThrowErrorMatchingInlineSnapshot(
-    `[UserError: There is no anchor "vgg"; the anchors are mini-wide, mini-deep, resnet50-quarter.]`,
-  );
 });
