@@ -3,6 +3,7 @@ import type { Engine, Session, TrainingSetup } from '../engine.ts';
 import type { Network } from '../network.ts';
 import { compile, type Fill, type Plan } from './compile.ts';
 import { chooseVariant, type Handle, lanesOf, Machine, type Variant } from './machine.ts';
+import { segments } from './segments.ts';
 
 /**
  * The engine of compiled layers and hand-written kernels; one thread per session. `variant` names a kernel
@@ -23,7 +24,8 @@ class NativeSession implements Session {
   readonly #floats: Float32Array;
   readonly #labels: Int32Array;
   readonly #result: Float64Array;
-  readonly #programs: Readonly<Record<keyof Plan['programs'], Handle>>;
+  /** Each in pieces, between which the thread can be stopped. */
+  readonly #programs: Readonly<Record<keyof Plan['programs'], readonly Handle[]>>;
   readonly #batch: number;
   readonly #imageFloats: number;
 
@@ -37,10 +39,12 @@ class NativeSession implements Session {
     this.#floats = new Float32Array(machine.arena);
     this.#labels = new Int32Array(machine.arena, plan.labels * 4, setup.batch);
     this.#result = new Float64Array(machine.arena, plan.result * 4, 2);
+    const prepare = (program: Int32Array) =>
+      segments(program, setup.batch).map((piece) => machine.prepare(piece));
     this.#programs = {
-      gradient: machine.prepare(plan.programs.gradient),
-      update: machine.prepare(plan.programs.update),
-      inference: machine.prepare(plan.programs.inference),
+      gradient: prepare(plan.programs.gradient),
+      update: prepare(plan.programs.update),
+      inference: prepare(plan.programs.inference),
     };
     this.#fill(plan.constants);
     this.#floats.set([0, setup.momentum, setup.weightDecay], plan.hyper);
@@ -64,7 +68,7 @@ class NativeSession implements Session {
   trainStep(images: Float32Array, labels: Uint8Array, learningRate: number): number {
     this.#floats[this.#plan.hyper] = learningRate;
     const { loss } = this.#run('gradient', images, labels);
-    this.#machine.run(this.#programs.update, labels.length);
+    this.#execute('update', labels.length);
     return loss / labels.length;
   }
 
@@ -101,8 +105,12 @@ class NativeSession implements Session {
       throw new Error(`internal: ${images.length} floats for ${labels.length} images`);
     this.#floats.set(images, this.#plan.images);
     this.#labels.set(labels);
-    this.#machine.run(this.#programs[program], labels.length);
+    this.#execute(program, labels.length);
     return { loss: this.#result[0]!, correct: this.#result[1]! };
+  }
+
+  #execute(program: keyof Plan['programs'], images: number): void {
+    for (const piece of this.#programs[program]) this.#machine.run(piece, images);
   }
 
   #block(offset: number): Float32Array {
