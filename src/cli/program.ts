@@ -5,6 +5,7 @@ import { packageRoot } from '../eval/package-root.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { exportCommand } from './commands/export.ts';
 import { leaderboardCommand } from './commands/leaderboard.ts';
+import { networksCommand } from './commands/networks.ts';
 import { runsCommand } from './commands/runs.ts';
 import { searchCommand } from './commands/search.ts';
 import { showCommand } from './commands/show.ts';
@@ -28,6 +29,7 @@ const COMMANDS = [
   showCommand,
   evaluateCommand,
   zooCommand,
+  networksCommand,
   exportCommand,
 ];
 

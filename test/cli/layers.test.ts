@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { ANCHORS } from '../../src/eval/anchors.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
 import { evolayer, inProcess, PROGRAM, TINY } from './process.ts';
 
@@ -62,6 +63,41 @@ test('zoo lists all known layers with different keys', async () => {
   expect(zoo.map(({ name }) => name)).toEqual(ZOO.map(({ name }) => name));
   expect(new Set(zoo.map(({ functionalKey }) => functionalKey)).size).toBe(ZOO.length);
   expect((await inProcess(['zoo'])).stdout.split('\n')).toHaveLength(ZOO.length + 2);
+});
+
+const size = z.strictObject({
+  anchor: z.string(),
+  doc: z.string(),
+  image: z.strictObject({ height: z.int(), width: z.int(), channels: z.int() }),
+  classes: z.int(),
+  batch: z.int(),
+  slots: z.int(),
+  parameters: z.int(),
+  multiplyAdds: z.int(),
+  memory: z.strictObject({ activations: z.int(), total: z.int() }),
+});
+
+const networks = async (...flags: string[]) =>
+  z.array(size).parse(JSON.parse((await inProcess(['networks', '--json', ...flags])).stdout));
+
+test('networks lists every anchor with its size', async () => {
+  const listed = await networks();
+  expect(listed.map(({ anchor }) => anchor)).toEqual([...ANCHORS.keys()]);
+  for (const { image, memory, parameters } of listed) {
+    expect(image).toEqual({ height: 14, width: 14, channels: 1 });
+    expect(memory.total - memory.activations).toBe(3 * 4 * parameters);
+  }
+  const { stdout, stderr } = await inProcess(['networks']);
+  expect(stdout.split('\n')).toHaveLength(ANCHORS.size + 2);
+  expect(stderr).toMatch(/one 14×14×1 image.*a step on 32/);
+});
+
+test('networks grow with the image and the batch; flags choose among them', async () => {
+  const [small] = await networks('--anchor', 'mini-mobile');
+  const [large] = await networks('--anchor', 'mini-mobile', '--pool', '1', '--batch', '64');
+  expect(large).toMatchObject({ anchor: 'mini-mobile', batch: 64, parameters: small!.parameters });
+  expect(large!.multiplyAdds).toBeGreaterThan(3 * small!.multiplyAdds);
+  expect(large!.memory.activations).toBeGreaterThan(6 * small!.memory.activations);
 });
 
 const evaluation = z.strictObject({

@@ -28,7 +28,7 @@ describe('help', () => {
   test('is on standard output, and names every command and the exit codes', async () => {
     const { code, stdout } = await inProcess(['--help']);
     expect(code).toBe(0);
-    for (const command of 'search runs leaderboard show evaluate zoo export'.split(' '))
+    for (const command of 'search runs leaderboard show evaluate zoo networks export'.split(' '))
       expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
     expect(stdout).toMatch(/0 done, 1 failed, 2 wrong usage.*130 interrupted/);
   });
@@ -70,6 +70,8 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
   [['search', '--exploration', '2'], /exploration is 2; it must be a number from 0 to 1/],
   [['search', '--pool', '3'], /pool is 3; it must be a divisor/],
   [['search', '--baseline', 'bn-silo'], /"bn-silo".*Did you mean BN-SiLU\?/],
+  [['networks', '--pool', '3'], /pool is 3; it must be a divisor/],
+  [['networks', '--anchor', 'mini-mobil'], /"mini-mobil".*Did you mean mini-mobile\?/],
   [['leaderboard', '--top', '1.5'], /--top is "1\.5"; it must be a whole number/],
 ];
 

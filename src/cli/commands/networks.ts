@@ -1,0 +1,71 @@
+import type { Command } from 'commander';
+import { ANCHORS, anchorNamed } from '../../eval/anchors.ts';
+import { compile } from '../../eval/native/compile.ts';
+import { overridesFromFlags, PROTOCOL_FLAGS, resolveProtocol } from '../../eval/presets.ts';
+import { protocolNetworks, trainingSetup } from '../../eval/protocol.ts';
+import { networkSize } from '../../eval/size.ts';
+import { ZOO } from '../../graph/zoo.ts';
+import { addFlags, jsonOption } from '../options.ts';
+import { note, print, printJson, table } from '../output.ts';
+
+/** What of a protocol changes the size of a network. */
+const { dataset, pool, batch, groups, anchor } = PROTOCOL_FLAGS;
+const FLAGS = { dataset, pool, batch, groups, anchor };
+
+const LAYER = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
+
+/** Of AVX-512; the padding that other vectors need differs by a few bytes. */
+const LANES = 16;
+
+export const networksCommand = (program: Command) =>
+  addFlags(program.command('networks'), FLAGS)
+    .description('List the networks that layers are scored in, with their size.')
+    .option('--preset <name>', 'settings to start from', 'quick')
+    .addOption(jsonOption())
+    .action(networks);
+
+type Options = Readonly<Record<string, unknown>> & {
+  readonly preset: string;
+  readonly json?: true;
+};
+
+function networks(options: Options) {
+  const rows = sizes(options);
+  if (options.json) return printJson(rows);
+  print(
+    table(rows, [
+      { head: 'anchor', value: ({ anchor }) => anchor },
+      { head: 'slots', value: ({ slots }) => slots, align: 'right' },
+      { head: 'parameters', value: ({ parameters }) => grouped(parameters), align: 'right' },
+      { head: 'multiply-adds', value: ({ multiplyAdds }) => grouped(multiplyAdds), align: 'right' },
+      { head: 'activations', value: ({ memory }) => megabytes(memory.activations), align: 'right' },
+      { head: 'memory', value: ({ memory }) => megabytes(memory.total), align: 'right' },
+      { head: 'what it is', value: ({ doc }) => doc, flexible: true },
+    ]),
+  );
+  const { image, classes, batch } = rows[0]!;
+  const { height, width, channels } = image;
+  note(
+    `With ${LAYER.name} in every slot; multiply-adds of one ${height}×${width}×${channels} image forward, memory of a step on ${batch}; ${classes} classes.`,
+  );
+}
+
+/** Every anchor, unless flags choose, on the images that the protocol would have. */
+function sizes(options: Options) {
+  const anchors = [...ANCHORS.keys()];
+  const overrides = { anchors, ...overridesFromFlags(options, FLAGS) };
+  const protocol = resolveProtocol(options.preset, overrides, `native/${LANES} lanes`);
+  const setup = trainingSetup(protocol);
+  return protocolNetworks(protocol).map((network) => {
+    const { name, image, classes } = network;
+    const { floats, parameterCount } = compile(network, LAYER.layer, setup, LANES);
+    // Weights have a gradient and a momentum each; all the rest belongs to the batch.
+    const memory = { activations: 4 * (floats - 3 * parameterCount), total: 4 * floats };
+    const { doc } = anchorNamed(name);
+    const size = networkSize(network, LAYER.layer);
+    return { anchor: name, doc, image, classes, batch: setup.batch, ...size, memory };
+  });
+}
+
+const grouped = (count: number): string => count.toLocaleString('en-US');
+const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;
