@@ -104,7 +104,7 @@ export const SEARCH_PRESETS: Readonly<Record<string, Partial<Omit<SearchConfig, 
    * among few, so that evolution gets going within a few hundred proposals.
    */
   quick: {
-    proposals: 1400,
+    proposals: 1200,
     lookahead: 64,
     population: 100,
     tournament: 0.1,
