@@ -35,12 +35,15 @@ describe('overrides', () => {
   });
 
   test('of anchors bring thresholds along: the preset’s, or twice chance', () => {
-    const { anchors, quality } = resolve({ anchors: ['mini-deep', 'resnet50-quarter'] });
-    expect(anchors).toEqual(['mini-deep', 'resnet50-quarter']);
+    const wanted = ['mini-deep', 'mini-mobile', 'resnet50-quarter'];
+    const { anchors, quality } = resolve({ anchors: wanted });
+    expect(anchors).toEqual(wanted);
     expect(quality.minAccuracy).toEqual({
       'mini-deep': quick.quality.minAccuracy['mini-deep'],
+      'mini-mobile': 0.4,
       'resnet50-quarter': 0.2,
     });
+    expect(Object.keys(quick.quality.minAccuracy)).toEqual(quick.anchors);
   });
 
   test('of steps and images shorten the quality test, unless they say it too', () => {
