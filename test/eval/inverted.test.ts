@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anchorNamed } from '../../src/eval/anchors.ts';
 import { efficientnetB0 } from '../../src/eval/efficientnet.ts';
@@ -130,4 +131,33 @@ test('channels are multiples of 8, at most a tenth below what is asked', () => {
     expect(scaled).toBeGreaterThanOrEqual(0.9 * 0.7 * channels);
     expect(Math.abs(scaled - 0.7 * channels)).toBeLessThanOrEqual(8);
   }
+});
+
+test('every width, depth, image and number of classes gives a network that fits together', () => {
+  const scaling = fc.record({
+    name: fc.constant('any'),
+    image: fc.record({
+      height: fc.integer({ min: 1, max: 64 }),
+      width: fc.integer({ min: 1, max: 64 }),
+      channels: fc.integer({ min: 1, max: 4 }),
+    }),
+    classes: fc.integer({ min: 2, max: 100 }),
+    width: fc.double({ min: 0.05, max: 2, noNaN: true }),
+    depth: fc.double({ min: 0.1, max: 2, noNaN: true }),
+    unstrided: fc.integer({ min: 0, max: 5 }),
+  });
+  fc.assert(
+    fc.property(scaling, fc.constantFrom(mobilenetV2, efficientnetB0), (spec, family) => {
+      const network = family(spec);
+      const shapes = tensorShapes(network);
+      expect(shapes.at(-1)).toEqual({ height: 1, width: 1, channels: spec.classes });
+      for (const op of network.ops) {
+        if (op.op === 'add') expect(shapes[op.inputs[0]]).toEqual(shapes[op.inputs[1]]);
+        if (op.op === 'conv') expect(op.channels % 8).toBe(0);
+      }
+      const strided = network.ops.filter((op) => 'stride' in op && op.stride === 2);
+      expect(strided).toHaveLength(5 - spec.unstrided);
+    }),
+    { numRuns: 50 },
+  );
 });
