@@ -3,7 +3,7 @@
   # of its own, so that no function compiled for one is ever linked into another.
   'variables': {
     'kernels': [ 'native/variant.cc' ],
-    'warnings': [ '-Wall', '-Wextra', '-Wno-ignored-attributes', '-Wno-psabi' ],
+    'warnings': [ '-Wall', '-Wextra', '-Wno-ignored-attributes', '-Wno-psabi', '-Wno-maybe-uninitialized' ],
     # No -ffast-math: the search relies on NaN and infinity.
     'optimise': [ '-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-fno-tree-vectorize', '-fno-tree-slp-vectorize' ],
   },

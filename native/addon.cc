@@ -1,6 +1,7 @@
 // The Node-API addon: machines, each with an arena of its own. Nothing is shared between machines, so any number
 // of threads may use one each.
 #include <node_api.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -22,14 +23,64 @@ struct Free {
 template <class T>
 using Block = std::unique_ptr<T, Free>;
 
-/** Zeroed memory on a cache line; null where there is not enough. */
+/** Memory on a cache line; null where there is not enough. */
 void* allocate(size_t bytes) {
   void* p = nullptr;
-  const size_t rounded = (bytes + 63) / 64 * 64;
-  if (posix_memalign(&p, 64, rounded == 0 ? 64 : rounded) != 0) return nullptr;
-  std::memset(p, 0, rounded);
-  return p;
+  return posix_memalign(&p, 64, bytes + 64) == 0 ? p : nullptr;
 }
+
+/** Zeroed pages, in huge ones where the system has them: an arena is larger than what small ones can be looked up for. */
+class Pages {
+ public:
+  Pages() = default;
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  ~Pages() { free(); }
+
+  bool allocate(size_t bytes) {
+    free();
+#ifdef EVOLAYER_SANITIZE
+    // What comes from the allocator has an end that the sanitizer watches.
+    mapped_ = (bytes + 63) / 64 * 64;
+    base_ = std::aligned_alloc(64, mapped_);
+    if (!base_) return false;
+    std::memset(base_, 0, mapped_);
+    floats_ = static_cast<float*>(base_);
+#else
+    mapped_ = bytes + kHuge;
+    base_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base_ == MAP_FAILED) {
+      base_ = nullptr;
+      return false;
+    }
+    const uintptr_t start = (reinterpret_cast<uintptr_t>(base_) + kHuge - 1) / kHuge * kHuge;
+    floats_ = reinterpret_cast<float*>(start);
+#ifdef MADV_HUGEPAGE
+    // A wish; where it is not granted nothing is lost.
+    if (bytes >= kHuge) madvise(floats_, bytes / kHuge * kHuge, MADV_HUGEPAGE);
+#endif
+#endif
+    return true;
+  }
+
+  void free() {
+#ifdef EVOLAYER_SANITIZE
+    std::free(base_);
+#else
+    if (base_) munmap(base_, mapped_);
+#endif
+    base_ = nullptr;
+    floats_ = nullptr;
+  }
+
+  float* floats() const { return floats_; }
+
+ private:
+  static constexpr size_t kHuge = size_t(1) << 21;
+  void* base_ = nullptr;
+  size_t mapped_ = 0;
+  float* floats_ = nullptr;
+};
 
 struct Program {
   std::vector<int32_t> words;
@@ -40,7 +91,7 @@ struct Machine {
   const Variant* variant = nullptr;
   size_t floats = 0;
   int images = 0;
-  Block<float> arena;
+  Pages arena;
   Block<float> scratch;
   size_t scratchFloats = 0;
   std::vector<Program> programs;
@@ -116,11 +167,10 @@ napi_value create(napi_env env, napi_callback_info info) {
   machine->floats = static_cast<size_t>(floats);
   machine->images = images;
   const size_t bytes = machine->floats * sizeof(float);
-  machine->arena.reset(static_cast<float*>(allocate(bytes)));
-  if (!machine->arena) return fail(env, "not enough memory");
+  if (!machine->arena.allocate(bytes)) return fail(env, "not enough memory");
 
   napi_value handle, arena, pair;
-  void* data = machine->arena.get();
+  void* data = machine->arena.floats();
   napi_create_external(
       env, machine.release(),
       [](napi_env env, void* data, void*) {
@@ -175,7 +225,7 @@ napi_value prepare(napi_env env, napi_callback_info info) {
     machine->scratchFloats = machine->scratch ? needs.scratchFloats : 0;
     if (!machine->scratch) return fail(env, "not enough memory");
   }
-  variant.decode(machine->arena.get(), words, length, program.blob.get());
+  variant.decode(machine->arena.floats(), words, length, program.blob.get());
   machine->programs.push_back(std::move(program));
   napi_value number;
   napi_create_uint32(env, static_cast<uint32_t>(machine->programs.size() - 1), &number);
@@ -193,7 +243,7 @@ napi_value run(napi_env env, napi_callback_info info) {
       images < 1 || images > machine->images)
     return fail(env, "internal: run(machine, program, images)");
   const int status =
-      machine->variant->run(machine->arena.get(), machine->programs[number].blob.get(), machine->scratch.get(), images);
+      machine->variant->run(machine->arena.floats(), machine->programs[number].blob.get(), machine->scratch.get(), images);
   if (status == kLabelOutOfRange) return fail(env, "internal: a label that is no class of the network");
   return nullptr;
 }
@@ -207,7 +257,7 @@ napi_value close(napi_env env, napi_callback_info info) {
   int64_t ignored;
   napi_adjust_external_memory(env, -int64_t(machine->floats * sizeof(float)), &ignored);
   machine->programs.clear();
-  machine->arena.reset();
+  machine->arena.free();
   machine->scratch.reset();
   machine->floats = 0;
   return nullptr;
@@ -233,7 +283,8 @@ NAPI_MODULE_INIT() {
   const struct {
     const char* name;
     napi_callback call;
-  } functions[] = {{"variants", variants}, {"create", create}, {"prepare", prepare}, {"run", run}, {"close", close}, {"exercise", exercise}};
+  } functions[] = {{"variants", variants}, {"create", create}, {"prepare", prepare},
+                   {"run", run},           {"close", close},   {"exercise", exercise}};
   for (const auto& function : functions) {
     napi_value value;
     napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.call, nullptr, &value);

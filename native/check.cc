@@ -39,26 +39,16 @@ class Checker {
     if (code == Instruction::Small) return small(w, length);
     if (length != fieldsOf(code)) return wrong("an instruction of the wrong length");
     switch (code) {
-      case Instruction::Conv: {
-        tensor(w), tensor(w + 6), tensor(w + 14);
-        const int64_t size = kernel(w, w + 6, w[11], w[12]);
-        block(w[5], size * w[3] * w[9]);
-        sameShape(w + 6, w + 14);
-        return;
-      }
-      case Instruction::ConvInputGradient: {
+      case Instruction::Conv:
         tensor(w), tensor(w + 6);
-        const int64_t size = kernel(w + 6, w, w[11], w[12], false);
-        if (w[4] < (w[11] - 1) / 2) wrong("a gradient without the halo that its convolution wants");
-        block(w[5], size * w[3] * w[9]);
-        return;
-      }
-      case Instruction::ConvWeightGradient: {
+        if (w[13] != 0) tensor(w + 14), sameShape(w + 6, w + 14);
+        return convolution(w, w + 6, w + 11, w[5], w[4]);
+      case Instruction::ConvInputGradient:
+        tensor(w), tensor(w + 6);
+        return convolution(w + 6, w, w + 11, w[5], w[4]);
+      case Instruction::ConvWeightGradient:
         tensor(w), tensor(w + 5);
-        const int64_t size = kernel(w, w + 5, w[11], w[12]);
-        block(w[10], size * w[3] * w[8]);
-        return;
-      }
+        return convolution(w, w + 5, w + 11, w[10], w[4]);
       case Instruction::Pool:
       case Instruction::PoolGradient: {
         tensor(w), tensor(w + 5);
@@ -111,7 +101,10 @@ class Checker {
     if (height < 1 || width < 1 || channels < 1 || halo < 0 || height > kMost || width > kMost || channels > kMost ||
         halo > kMost)
       return wrong("a tensor of impossible size");
-    block(t[0], images_ * (height + 2 * halo) * (width + 2 * halo) * channels);
+    // Neither product overflows: the second has at most the floats of the arena as its first factor.
+    const int64_t image = (height + 2 * halo) * (width + 2 * halo) * channels;
+    if (image > floats_) return wrong("an address outside of the arena");
+    block(t[0], images_ * image);
   }
 
   void pixel(const int32_t* t) {
@@ -122,13 +115,15 @@ class Checker {
     if (a[1] != b[1] || a[2] != b[2] || a[3] != b[3]) wrong("tensors of different shapes");
   }
 
-  /** Taps of a kernel, after checks of a convolution from x to y. */
-  int64_t kernel(const int32_t* x, const int32_t* y, int64_t size, int64_t stride, bool readsHalo = true) {
-    if (size < 1 || size > 31 || size % 2 == 0 || stride < 1 || stride > 2) wrong("an impossible kernel");
+  /** A convolution from x to y, of tensors that have been looked at; its kernel is [size, stride]. `halo`: of what is read. */
+  void convolution(const int32_t* x, const int32_t* y, const int32_t* kernel, int32_t weights, int32_t halo) {
+    const int64_t size = kernel[0], stride = kernel[1];
+    if (fault) return;
+    if (size < 1 || size > 31 || size % 2 == 0 || stride < 1 || stride > 2) return wrong("an impossible kernel");
     const auto out = [&](int64_t n) { return (n + stride - 1) / stride; };
-    if (!fault && (out(x[1]) != y[1] || out(x[2]) != y[2])) wrong("a convolution to the wrong size");
-    if (readsHalo && x[4] < (size - 1) / 2) wrong("an input without the halo that its convolution wants");
-    return size * size;
+    if (out(x[1]) != y[1] || out(x[2]) != y[2]) wrong("a convolution to the wrong size");
+    if (halo < (size - 1) / 2) wrong("a tensor without the halo that its convolution wants");
+    block(weights, size * size * x[3] * y[3]);
   }
 
   void sweep(const int32_t* w, int64_t length) {
@@ -140,6 +135,7 @@ class Checker {
     shape();
     if (fault) return;
     const int64_t tileFloats = (int64_t(w[4]) * channels_ + lanes_ - 1) / lanes_ * lanes_;
+    if (tileFloats > floats_ || pixels * channels_ > floats_) return wrong("a sweep of impossible size");
     if (registers_ > 0 && w[6] < tileFloats) return wrong("registers smaller than a tile");
     block(w[7], int64_t(registers_) * w[6]);
     const int32_t *at = w + 9, *end = w + length;
@@ -150,6 +146,7 @@ class Checker {
     }
     if (at == end) return wrong("a sweep that ends early");
     const int passes = *at++;
+    if (passes < 0) return wrong("a sweep that ends early");
     for (int i = 0; i < passes && !fault; i++) {
       if (end - at < 3) return wrong("a sweep that ends early");
       const int32_t* counts = at;
@@ -187,15 +184,41 @@ class Checker {
     const bool reduction = code == Record::Sum || code == Record::Dot || code == Record::Stats;
     const bool final = code >= Record::Moment;
     if (final && tile) return wrong("the end of a reduction inside a tile");
-    if (reduction && static_cast<Operand>(w[1]) != Operand::Slot) return wrong("a reduction into something else than a slot");
+    if (reduction && kind(w[1]) != Operand::Slot) return wrong("a reduction into something else than a slot");
+    if (code == Record::Moment && kind(w[3]) != Operand::Slot) return wrong("a moment of something else than a slot");
     if ((code == Record::Moment || code == Record::Fold) && (w[10] < 1 || channels_ % w[10] != 0))
       return wrong("groups that do not divide the channels");
-    operand(w[1], w[2], tile, code == Record::Stats ? 3 : 1);
-    operand(w[3], w[4], tile, code == Record::Moment ? 3 : 1);
-    operand(w[5], w[6], tile, 1);
-    if (code != Record::Moment) operand(w[7], w[8], tile, 1);
-    const bool halo = tensorOf(w[3], w[4]) && tensorOf(w[3], w[4])[4] > 0;
-    if (halo && code != Record::Copy) wrong("an argument with a halo");
+    const bool slot = kind(w[1]) == Operand::Slot || kind(w[1]) == Operand::ImageSlot;
+    if (tile && !reduction && slot) return wrong("a tile that is written into a slot");
+    for (int i = 0; i <= argumentsOf(code); i++)
+      if (kind(w[1 + 2 * i]) == Operand::None) return wrong("a record without an operand");
+    // What `spread` reads and `gather` writes is one pixel.
+    operand(w[1], w[2], tile, code == Record::Gather ? channels_ : code == Record::Stats ? 3 * period_ : period_);
+    operand(w[3], w[4], tile, code == Record::Spread ? channels_ : code == Record::Moment ? 3 * period_ : period_);
+    operand(w[5], w[6], tile, period_);
+    if (code != Record::Moment) operand(w[7], w[8], tile, period_);
+    const int32_t* a = tensorOf(w[3], w[4]);
+    const int32_t* others[] = {tensorOf(w[5], w[6]), tensorOf(w[7], w[8])};
+    if (a && a[4] > 0 && code != Record::Copy) wrong("an argument with a halo");
+    for (const int32_t* t : others)
+      if (t && t[4] > 0) wrong("an argument with a halo");
+  }
+
+  static Operand kind(int32_t word) { return static_cast<Operand>(word); }
+
+  static int argumentsOf(Record code) {
+    switch (code) {
+      case Record::Fma:
+      case Record::Fnma: return 3;
+      case Record::Add:
+      case Record::Mul:
+      case Record::Div:
+      case Record::Max:
+      case Record::Step:
+      case Record::Sub:
+      case Record::Dot: return 2;
+      default: return 1;
+    }
   }
 
   const int32_t* tensorOf(int32_t kind, int32_t at) const {
@@ -203,7 +226,8 @@ class Checker {
     return named ? tensors_ + at * kTensor : nullptr;
   }
 
-  void operand(int32_t kind, int32_t at, bool tile, int periods) {
+  /** `floats`: how many a slot has. */
+  void operand(int32_t kind, int32_t at, bool tile, int64_t floats) {
     switch (static_cast<Operand>(kind)) {
       case Operand::None: return;
       case Operand::Register:
@@ -212,8 +236,8 @@ class Checker {
       case Operand::Tensor:
         if (!tile || at < 0 || at >= tensorCount_) wrong("an unknown tensor");
         return;
-      case Operand::ImageSlot: return block(at, int64_t(images_) * period_);
-      case Operand::Slot: return block(at, int64_t(periods) * period_);
+      case Operand::ImageSlot: return block(at, (images_ - 1) * period_ + floats);
+      case Operand::Slot: return block(at, floats);
     }
     wrong("an unknown kind of operand");
   }
