@@ -13,10 +13,20 @@ int fieldsOf(Instruction code) {
     case Instruction::Conv: return 3 * kTensor + 4;
     case Instruction::ConvInputGradient: return 2 * kTensor + 4;
     case Instruction::ConvWeightGradient: return 2 * kTensor + 3;
+    case Instruction::Depthwise: return 2 * kTensor + 3;
+    case Instruction::DepthwiseInputGradient: return 2 * kTensor + 4;
+    case Instruction::DepthwiseWeightGradient: return 2 * kTensor + 3;
     case Instruction::Pool: return 2 * kTensor;
     case Instruction::PoolGradient: return 2 * kTensor + 1;
     case Instruction::Dense: return 2 * kTensor + 2;
     case Instruction::DenseGradient: return 3 * kTensor + 4;
+    case Instruction::Silu:
+    case Instruction::Sigmoid: return 2 * kTensor;
+    case Instruction::SiluGradient:
+    case Instruction::SigmoidGradient:
+    case Instruction::Scale:
+    case Instruction::ScaleFactorGradient: return 3 * kTensor;
+    case Instruction::ScaleInputGradient: return 4 * kTensor + 1;
     case Instruction::Loss: return 2 * kTensor + 2;
     case Instruction::Sgd: return 6;
     case Instruction::Add: return 3 * kTensor;
@@ -49,6 +59,15 @@ class Checker {
       case Instruction::ConvWeightGradient:
         tensor(w), tensor(w + 5);
         return convolution(w, w + 5, w + 11, w[10], w[4]);
+      case Instruction::Depthwise:
+        tensor(w), tensor(w + 6);
+        return depthwise(w, w + 6, w + 11, w[5], w[4]);
+      case Instruction::DepthwiseInputGradient:
+        tensor(w), tensor(w + 6);
+        return depthwise(w + 6, w, w + 11, w[5], w[4]);
+      case Instruction::DepthwiseWeightGradient:
+        tensor(w), tensor(w + 5);
+        return depthwise(w, w + 5, w + 11, w[10], w[4]);
       case Instruction::Pool:
       case Instruction::PoolGradient: {
         tensor(w), tensor(w + 5);
@@ -66,6 +85,19 @@ class Checker {
         block(w[5], int64_t(w[3]) * w[9]), block(w[17], int64_t(w[3]) * w[9]), block(w[18], w[9]);
         sameShape(w, w + 11);
         return;
+      case Instruction::Silu:
+      case Instruction::Sigmoid: return alike(w, 2);
+      case Instruction::SiluGradient:
+      case Instruction::SigmoidGradient: return alike(w, 3);
+      case Instruction::Scale:
+        tensor(w), tensor(w + 5), tensor(w + 10);
+        return sameShape(w, w + 10), factor(w + 5, w);
+      case Instruction::ScaleFactorGradient:
+        tensor(w), tensor(w + 5), tensor(w + 10);
+        return sameShape(w, w + 5), factor(w + 10, w);
+      case Instruction::ScaleInputGradient:
+        tensor(w), tensor(w + 5), tensor(w + 10), tensor(w + 15);
+        return sameShape(w, w + 15), factor(w + 5, w), factor(w + 10, w);
       case Instruction::Loss:
         tensor(w), pixel(w), block(w[5], images_), block(w[11], 4);
         if (w[11] % 2 != 0) wrong("a result at an odd offset");
@@ -126,6 +158,26 @@ class Checker {
     block(weights, size * size * x[3] * y[3]);
   }
 
+  /** Likewise, of every channel on its own. */
+  void depthwise(const int32_t* x, const int32_t* y, const int32_t* kernel, int32_t weights, int32_t halo) {
+    if (fault) return;
+    if (x[3] != y[3]) return wrong("tensors of different channels");
+    const int32_t channel[] = {x[0], x[1], x[2], 1, x[4]}, result[] = {y[0], y[1], y[2], 1, y[4]};
+    convolution(channel, result, kernel, weights, halo);
+    if (!fault) block(weights, int64_t(kernel[0]) * kernel[0] * x[3]);
+  }
+
+  /** `count` tensors of one shape. */
+  void alike(const int32_t* w, int count) {
+    for (int i = 0; i < count; i++) tensor(w + i * kTensor), sameShape(w, w + i * kTensor);
+  }
+
+  /** One number per image and channel of t. */
+  void factor(const int32_t* f, const int32_t* t) {
+    pixel(f);
+    if (f[3] != t[3]) wrong("tensors of different channels");
+  }
+
   void sweep(const int32_t* w, int64_t length) {
     if (length < 10) return wrong("a sweep that ends early");
     const int64_t pixels = int64_t(w[0]) * w[1];
@@ -135,7 +187,8 @@ class Checker {
     shape();
     if (fault) return;
     const int64_t tileFloats = (int64_t(w[4]) * channels_ + lanes_ - 1) / lanes_ * lanes_;
-    if (tileFloats > floats_ || pixels * channels_ > floats_) return wrong("a sweep of impossible size");
+    constexpr int64_t kMostFloats = 1 << 26;
+    if (tileFloats > kMostFloats || pixels * channels_ > kMostFloats) return wrong("a sweep of impossible size");
     if (registers_ > 0 && w[6] < tileFloats) return wrong("registers smaller than a tile");
     block(w[7], int64_t(registers_) * w[6]);
     const int32_t *at = w + 9, *end = w + length;

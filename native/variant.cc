@@ -1,5 +1,7 @@
 // One kernel variant: programs decoded and run with the kernels of this instruction set. Compiled once per
 // variant, with EVOLAYER_LANES, EVOLAYER_VARIANT and EVOLAYER_NAME set.
+#include "kernels/depthwise.h"
+#include "kernels/excite.h"
 #include "kernels/network.h"
 #include "kernels/sweep.h"
 
@@ -54,6 +56,10 @@ size_t scratchOf(Instruction code, const int32_t* w) {
       const int64_t size = w[2 * kTensorWords + 1];
       return size * size * dy.channels * packedWidth(dx.channels);
     }
+    case Instruction::DepthwiseInputGradient: {
+      const int64_t size = w[2 * kTensorWords + 1];
+      return size * size * tensorAt(w).channels;
+    }
     case Instruction::Dense: {
       const Tensor &x = tensorAt(w), &y = tensorAt(w + kTensorWords + 2);
       return size_t(x.channels) * packedWidth(y.channels);
@@ -96,6 +102,17 @@ Status runStep(const Step& step, float* arena, float* scratch, int images) {
     case Instruction::ConvWeightGradient:
       weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, images);
       break;
+    case Instruction::Depthwise:
+      depthwise(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]}, arena, images);
+      break;
+    case Instruction::DepthwiseInputGradient:
+      depthwiseInputGradient(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]},
+                             w[2 * T + 3] != 0, arena, scratch, images);
+      break;
+    case Instruction::DepthwiseWeightGradient:
+      depthwiseWeightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena,
+                              images);
+      break;
     case Instruction::Pool: pool(tensorAt(w), tensorAt(w + T), arena, images); break;
     case Instruction::PoolGradient: poolGradient(tensorAt(w), tensorAt(w + T), w[2 * T] != 0, arena, images); break;
     case Instruction::Dense:
@@ -107,6 +124,22 @@ Status runStep(const Step& step, float* arena, float* scratch, int images) {
       denseInputGradient(dy, arena + w[T], dx, w[3 * T + 1] != 0, arena, scratch, images);
       break;
     }
+    case Instruction::Silu: silu(tensorAt(w), tensorAt(w + T), arena, images); break;
+    case Instruction::SiluGradient:
+      siluGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images);
+      break;
+    case Instruction::Sigmoid: sigmoid(tensorAt(w), tensorAt(w + T), arena, images); break;
+    case Instruction::SigmoidGradient:
+      sigmoidGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images);
+      break;
+    case Instruction::Scale: scale(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images); break;
+    case Instruction::ScaleFactorGradient:
+      scaleFactorGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images);
+      break;
+    case Instruction::ScaleInputGradient:
+      scaleInputGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), tensorAt(w + 3 * T), w[4 * T] != 0, arena,
+                         images);
+      break;
     case Instruction::Loss:
       return loss(tensorAt(w), reinterpret_cast<const int32_t*>(arena + w[T]), tensorAt(w + T + 1),
                   reinterpret_cast<double*>(arena + w[2 * T + 1]), arena, images);

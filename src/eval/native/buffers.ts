@@ -11,8 +11,23 @@ export interface Buffers {
   readonly sumInto: ReadonlyMap<number, { readonly tensor: number; readonly other: number }>;
   /** `add` operations that such a convolution has done. */
   readonly fusedAdds: ReadonlySet<number>;
+  /** The small vectors of `squeezeExcite` operations, by operation. */
+  readonly excitations: ReadonlyMap<number, Excitation>;
   /** Whether operation `op`, in backward order, adds to the gradient of its input `tensor` (or is the first to write it). */
   readonly accumulates: (op: number, tensor: number) => boolean;
+}
+
+/** Vectors of a `squeezeExcite`, as 1×1 images. */
+export interface Excitation {
+  /** Kept for the backward pass: the mean, the reduced vector before and after silu, and the factors. */
+  readonly mean: Tensor;
+  readonly reduced: Tensor;
+  readonly active: Tensor;
+  readonly factors: Tensor;
+  /** Gradients of the mean, of the reduced vector and of the factors. */
+  readonly dMean: Tensor;
+  readonly dReduced: Tensor;
+  readonly dFactors: Tensor;
 }
 
 const inputsOf = (op: NetworkOp): readonly number[] => (op.op === 'add' ? op.inputs : [op.input]);
@@ -53,6 +68,7 @@ export function planBuffers(
   const gradientAt = shapes.map((shape, t) =>
     t === 0 || group[t] !== t ? -1 : request(shape, groupHalo[t]!, lives.gradient(t)),
   );
+  const excitationAt = requestExcitations(network, shapes, batch, requests);
   const offsets = arena.place(requests);
   const value = (t: number): Tensor => ({
     ...shapes[t]!,
@@ -68,8 +84,47 @@ export function planBuffers(
     })),
     sumInto,
     fusedAdds,
+    excitations: new Map(
+      [...excitationAt].map(([i, place]) => [i, place((request) => offsets[request]!)]),
+    ),
     accumulates: accumulation(network, readers, group),
   };
+}
+
+/** Requests the vectors of each `squeezeExcite`; returns for each what makes them tensors once requests have offsets. */
+function requestExcitations(
+  network: Network,
+  shapes: readonly ImageShape[],
+  batch: number,
+  requests: BufferRequest[],
+) {
+  const { back } = clockOf(network);
+  const result = new Map<number, (offsetOf: (request: number) => number) => Excitation>();
+  for (const [i, op] of network.ops.entries()) {
+    if (op.op !== 'squeezeExcite') continue;
+    const vector = (channels: number, from: number) => {
+      const at = requests.push({ floats: batch * channels, layout: 'vectors', from, to: back(i) });
+      return { request: at - 1, channels };
+    };
+    const { channels } = shapes[op.input]!;
+    const wanted = {
+      mean: vector(channels, i),
+      reduced: vector(op.reduced, i),
+      active: vector(op.reduced, i),
+      factors: vector(channels, i),
+      dMean: vector(channels, back(i)),
+      dReduced: vector(op.reduced, back(i)),
+      dFactors: vector(channels, back(i)),
+    };
+    result.set(i, (offsetOf) => {
+      const tensors = Object.entries(wanted).map(([name, { request, channels }]) => [
+        name,
+        { offset: offsetOf(request), height: 1, width: 1, channels, halo: 0 },
+      ]);
+      return Object.fromEntries(tensors) as Record<keyof typeof wanted, Tensor>;
+    });
+  }
+  return result;
 }
 
 /** For each tensor, the operations that read it, in order. */
@@ -82,7 +137,7 @@ function readersOf(network: Network): number[][] {
 /** The halo that operation `i` wants around its input, and its gradient around its output. */
 function padding(network: Network, i: number): number {
   const op = network.ops[i]!;
-  return op.op === 'conv' ? (op.kernel - 1) / 2 : 0;
+  return op.op === 'conv' || op.op === 'depthwise' ? (op.kernel - 1) / 2 : 0;
 }
 
 /** A sum is written by the convolution that makes its later term, if nothing else reads that term. */
@@ -144,15 +199,19 @@ function accumulation(
   };
 }
 
-/** Time runs through the forward operations and back. */
+/** Time runs through the forward operations, where operation i runs at time i, and back. */
+function clockOf({ ops }: Network) {
+  const end = 2 * ops.length + 1;
+  return { back: (i: number) => end - i };
+}
+
 function lifetimes(
   network: Network,
   readers: readonly (readonly number[])[],
   group: readonly number[],
   sumInto: Buffers['sumInto'],
 ) {
-  const end = 2 * network.ops.length + 1;
-  const back = (i: number) => end - i;
+  const { back } = clockOf(network);
   const read = (t: number) => readers[t]!;
   return {
     /** A value lives until its last reader has its gradients (a sum or a pool needs no value for them). */

@@ -4,14 +4,14 @@ import type { TrainingSetup } from '../engine.ts';
 import {
   type ImageShape,
   type Network,
-  type NetworkOp,
   type Parameter,
   parameterLayout,
   tensorShapes,
 } from '../network.ts';
 import { Arena } from './arena.ts';
 import { type Buffers, planBuffers } from './buffers.ts';
-import { ProgramWriter, type Tensor } from './encode.ts';
+import { Emitter } from './emit.ts';
+import { ProgramWriter } from './encode.ts';
 import { SLACK } from './isa.ts';
 import {
   type CompiledLayer,
@@ -134,22 +134,24 @@ class Compilation {
   }
 
   #emit(): Readonly<Record<keyof Plan['programs'], ProgramWriter>> {
-    const { ops } = this.#network;
+    const emitter = new Emitter(
+      this.#network,
+      this.#layout,
+      this.#buffers,
+      this.#offsets,
+      this.#layers,
+    );
     const gradient = new ProgramWriter();
-    this.#loadImages(gradient);
-    for (const [i, op] of ops.entries())
-      this.#forward(op, i, gradient, (placed) => placed.forward(gradient));
-    this.#loss(true, gradient);
-    for (let i = ops.length - 1; i >= 0; i--) this.#backward(ops[i]!, i, gradient);
+    emitter.forward(gradient, (placed) => placed.forward(gradient));
+    emitter.loss(true, gradient);
+    emitter.backward(gradient);
     const update = new ProgramWriter();
     for (const placed of this.#layers.values())
       placed.updateStatistics(this.#setup.movingDecay, update);
-    this.#optimise(update);
+    emitter.optimise(update);
     const inference = new ProgramWriter();
-    this.#loadImages(inference);
-    for (const [i, op] of ops.entries())
-      this.#forward(op, i, inference, (placed) => placed.inference(inference));
-    this.#loss(false, inference);
+    emitter.forward(inference, (placed) => placed.inference(inference));
+    emitter.loss(false, inference);
     return { gradient, update, inference };
   }
 
@@ -194,123 +196,6 @@ class Compilation {
             },
       parameters,
     };
-  }
-
-  #loadImages(out: ProgramWriter): void {
-    const target = this.#buffers.values[0]!;
-    if (target.offset === this.#offsets.images) return;
-    out.instruction('copy', { ...target, offset: this.#offsets.images, halo: 0 }, target);
-  }
-
-  #forward(op: NetworkOp, i: number, out: ProgramWriter, layer: (placed: PlacedLayer) => void) {
-    const { values, sumInto, fusedAdds } = this.#buffers;
-    const y = values[i + 1]!;
-    switch (op.op) {
-      case 'conv': {
-        const sum = sumInto.get(i);
-        const w = this.#weights('parameters', i, 'conv');
-        const [target, mode, r] = sum ? [values[sum.tensor]!, 1, values[sum.other]!] : [y, 0, y];
-        out.instruction('conv', values[op.input]!, w, target, op.kernel, op.stride, mode, r);
-        return;
-      }
-      case 'layer':
-        layer(this.#layers.get(i)!);
-        return;
-      case 'add': {
-        const [a, b] = op.inputs;
-        if (!fusedAdds.has(i)) out.instruction('add', values[a]!, values[b]!, y);
-        return;
-      }
-      case 'pool':
-        out.instruction('pool', values[op.input]!, y);
-        return;
-      case 'dense': {
-        const w = this.#weights('parameters', i, 'dense');
-        const bias = this.#weights('parameters', i, 'bias');
-        out.instruction('dense', values[op.input]!, w, bias, y);
-        return;
-      }
-    }
-  }
-
-  #backward(op: NetworkOp, i: number, out: ProgramWriter): void {
-    const { values, gradients } = this.#buffers;
-    const dy = gradients[i + 1]!;
-    switch (op.op) {
-      case 'conv': {
-        const w = this.#weights('parameters', i, 'conv');
-        const dw = this.#weights('gradients', i, 'conv');
-        const { kernel, stride, input } = op;
-        out.instruction('convWeightGradient', values[input]!, dy, dw, kernel, stride);
-        if (input === 0) return;
-        const mode = this.#mode(i, input);
-        out.instruction('convInputGradient', dy, w, gradients[input]!, kernel, stride, mode);
-        return;
-      }
-      case 'layer':
-        this.#layers.get(i)!.backward(out);
-        return;
-      case 'add':
-        for (const input of op.inputs) this.#backwardTerm(i, dy, input, out);
-        return;
-      case 'pool':
-        out.instruction('poolGradient', dy, gradients[op.input]!, this.#mode(i, op.input));
-        return;
-      case 'dense': {
-        const w = this.#weights('parameters', i, 'dense');
-        const [dw, db] = [
-          this.#weights('gradients', i, 'dense'),
-          this.#weights('gradients', i, 'bias'),
-        ];
-        const [x, dx] = [values[op.input]!, gradients[op.input]!];
-        out.instruction('denseGradient', x, w, dy, dx, this.#mode(i, op.input), dw, db);
-        return;
-      }
-    }
-  }
-
-  /** Hands the gradient of a sum to one of its terms, unless they share a buffer. */
-  #backwardTerm(op: number, dy: Tensor, input: number, out: ProgramWriter): void {
-    const dx = this.#buffers.gradients[input]!;
-    if (input === 0 || dx.offset === dy.offset) return;
-    if (this.#mode(op, input) === 1) out.instruction('add', dx, dy, dx);
-    else out.instruction('copy', dy, dx);
-  }
-
-  #mode = (op: number, input: number): number => (this.#buffers.accumulates(op, input) ? 1 : 0);
-
-  #loss(training: boolean, out: ProgramWriter): void {
-    const t = this.#network.ops.length;
-    const gradient = this.#buffers.gradients[t]!;
-    const dlogits = training ? gradient : { ...gradient, offset: -1 };
-    out.instruction(
-      'loss',
-      this.#buffers.values[t]!,
-      this.#offsets.labels,
-      dlogits,
-      this.#offsets.result,
-    );
-  }
-
-  /** One instruction per run of parameters that decay alike. */
-  #optimise(out: ProgramWriter): void {
-    const { parameters, gradients, momenta, hyper } = this.#offsets;
-    const runs: { offset: number; size: number; decays: boolean }[] = [];
-    for (const { kind, offset, size } of this.#layout) {
-      const decays = kind === 'conv' || kind === 'dense';
-      const run = runs.at(-1);
-      if (run?.decays === decays) run.size += size;
-      else runs.push({ offset, size, decays });
-    }
-    for (const { offset, size, decays } of runs) {
-      const blocks = [parameters + offset, gradients + offset, momenta + offset];
-      out.instruction('sgd', ...blocks, size, hyper, decays ? 1 : 0);
-    }
-  }
-
-  #weights(block: 'parameters' | 'gradients', op: number, kind: Parameter['kind']): number {
-    const parameter = this.#layout.find((p) => p.op === op && p.kind === kind)!;
-    return this.#offsets[block] + parameter.offset;
   }
 
   #constant(value: number, period: number): number {

@@ -20,6 +20,12 @@ export const INSTRUCTIONS = [
   'convInputGradient',
   /** [x tensor, dy tensor, dw, kernel, stride]: the gradient of conv's weights, overwriting dw. */
   'convWeightGradient',
+  /** [x tensor, weights, y tensor, kernel, stride]: a convolution of every channel on its own. Weights [k][k][channels]; padding as in `conv`. */
+  'depthwise',
+  /** [dy tensor, weights, dx tensor, kernel, stride, mode]: the gradient of its input; added to dx where mode is 1. dy has a halo ≥ (k − 1)/2. */
+  'depthwiseInputGradient',
+  /** [x tensor, dy tensor, dw, kernel, stride]: the gradient of its weights, overwriting dw. */
+  'depthwiseWeightGradient',
   /** [x tensor, y tensor 1×1]: mean over height and width. */
   'pool',
   /** [dy tensor 1×1, dx tensor, mode]: its gradient; added to dx where mode is 1. */
@@ -28,6 +34,20 @@ export const INSTRUCTIONS = [
   'dense',
   /** [x tensor, weights, dy tensor, dx tensor, mode, dw, db]: all of its gradients; dx is added to where mode is 1. */
   'denseGradient',
+  /** [x tensor, y tensor]: y = x·sigmoid(x). y may be x, here and in the three that follow. */
+  'silu',
+  /** [x tensor, dy tensor, dx tensor]: its gradient, from its input. */
+  'siluGradient',
+  /** [x tensor, y tensor]: y = 1 / (1 + e^−x). */
+  'sigmoid',
+  /** [y tensor, dy tensor, dx tensor]: its gradient, from its output. */
+  'sigmoidGradient',
+  /** [x tensor, s tensor 1×1, y tensor]: y = x·s, one factor per image and channel. */
+  'scale',
+  /** [x tensor, dy tensor, ds tensor 1×1]: the gradient of s, Σ x·dy over height and width. */
+  'scaleFactorGradient',
+  /** [dy tensor, s tensor 1×1, p tensor 1×1, dx tensor, mode]: dx = dy·s + p / (height·width), where p is the gradient of a pool of x; added to dx where mode is 1. */
+  'scaleInputGradient',
   /** [logits tensor 1×1, labels (int32), dlogits tensor or offset −1, result]: softmax cross-entropy. Gradient of the mean loss; the result is two float64 (at an even offset): sum of losses, number of correct images (largest logit, the first of equals). */
   'loss',
   /** [weights, gradients, momenta, count, hyper, decays]: m = momentum·m + g; w −= lr·(g + momentum·m), with g += weightDecay·w first where decays is 1. hyper: offset of [lr, momentum, weightDecay]. */

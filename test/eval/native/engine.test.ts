@@ -4,8 +4,7 @@ import type { Engine, TrainingSetup } from '../../../src/eval/engine.ts';
 import { initialParameters } from '../../../src/eval/initial.ts';
 import { nativeEngine } from '../../../src/eval/native/engine.ts';
 import { lanesOf, Machine, variants } from '../../../src/eval/native/machine.ts';
-import { type Network, parameterLayout } from '../../../src/eval/network.ts';
-import { below, fillNormal, randomStream } from '../../../src/eval/random.ts';
+import { parameterLayout } from '../../../src/eval/network.ts';
 import { referenceEngine } from '../../../src/eval/reference.ts';
 import { resnet } from '../../../src/eval/resnet.ts';
 import { layerOf } from '../../../src/graph/genome.ts';
@@ -14,6 +13,7 @@ import { OP_NAMES } from '../../../src/graph/ops.ts';
 import { parseLayer } from '../../../src/graph/text.ts';
 import { ZOO } from '../../../src/graph/zoo.ts';
 import { genomes } from '../../graph/arbitrary.ts';
+import { batchOf } from './batch.ts';
 import { type Backend, compareWithInterpreter } from './compare.ts';
 
 const TOLERANCES = { output: 1e-4, gradient: 1e-3 };
@@ -35,15 +35,6 @@ const NETWORK = resnet({
   stages: [1, 2, 1],
   expansion: 2,
 });
-
-function batchOf(network: Network, count: number, seed: number) {
-  const rng = randomStream('engine test', seed);
-  const { height, width, channels } = network.image;
-  const images = new Float32Array(count * height * width * channels);
-  fillNormal(images, 1, rng);
-  const labels = Uint8Array.from({ length: count }, () => below(network.classes, rng));
-  return { images, labels };
-}
 
 function sessionOf(engine: Engine, layer: LayerGraph, seed = 'a', setup = SETUP) {
   const session = engine.open(NETWORK, layer, setup);
