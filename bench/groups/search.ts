@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openStore } from '../../db/store.ts';
+import { loadDataset } from '../../src/eval/data.ts';
+import { resolveSearchConfig } from '../../src/search/config.ts';
+import { threadPool } from '../../src/search/pool.ts';
+import { runSearch } from '../../src/search/run.ts';
+import type { Bench, Group } from '../context.ts';
+import type { Results } from '../results.ts';
+import { figure, missingContenders, table } from '../table.ts';
+
+/** A quick run measures the beginning, before evolution gets going. */
+const QUICK_PROPOSALS = 150;
+const CASE = 'quick preset';
+
+/** A search as a user runs it, with as many workers as there are processors. */
+export const search: Group = {
+  name: 'search',
+  doc: 'candidates per minute of a whole search with the quick preset, on all processors',
+  run,
+  report,
+};
+
+async function run(bench: Bench, results: Results): Promise<void> {
+  if (!bench.wants(CASE)) return;
+  let counts = { proposed: 0, trained: 0 };
+  const proposals = { name: 'proposals', unit: 'per minute', sample: () => counts.proposed };
+  const trained = {
+    name: 'trained to the end',
+    unit: 'per minute',
+    sample: async () => {
+      counts = await searchOnce(bench);
+      return counts.trained;
+    },
+  };
+  await bench.measure(results, CASE, [trained, proposals], { rounds: 1, warmUp: false });
+}
+
+/** What one search does in a minute. */
+async function searchOnce({ settings, engine }: Bench) {
+  const flags = settings.quick ? { proposals: QUICK_PROPOSALS } : {};
+  const config = resolveSearchConfig({ flags, numerics: engine.numerics });
+  const { name, pool: pooling } = config.protocol.dataset;
+  const dataset = loadDataset(name, { pool: pooling });
+  const folder = mkdtempSync(join(tmpdir(), 'evolayer-bench-'));
+  const store = openStore(join(folder, 'bench.db'));
+  const pool = threadPool({ dataset, workers: availableParallelism() });
+  try {
+    const { counts, seconds } = await runSearch({ config, store, pool });
+    const minutes = seconds / 60;
+    return { proposed: counts.proposals / minutes, trained: counts.evaluated / minutes };
+  } finally {
+    await pool.close();
+    store.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function report(results: Results): string {
+  const rows = results.all.map(({ contender, unit, median }) => [
+    contender,
+    figure(median ?? Number.NaN),
+    unit,
+  ]);
+  return [table(['', 'rate', 'unit'], rows), ...missingContenders(results)].join('\n');
+}

@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { packageRoot } from '../../src/eval/package-root.ts';
+import { pythonWith } from './python.ts';
+
+/** The requests of torch_peer.py, and its answers. */
+export interface Requests {
+  hello: [Record<string, never>, { torch: string; python: string }];
+  open: [object, { ms: number }];
+  batch: [{ id: string; images: string; labels: number[] }, Record<string, never>];
+  steps: [{ id: string; count: number; rate: number }, { ms: number; losses: (number | null)[] }];
+  evaluate: [
+    { id: string; images: string; labels: number[]; part: number },
+    { ms: number; correct: number },
+  ];
+  close: [{ id: string }, Record<string, never>];
+}
+
+/** Floats as they travel. */
+export const encoded = (values: Float32Array): string =>
+  Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString('base64');
+
+/** A Python process with PyTorch, in one thread, that compiles into an empty cache of its own. */
+export class TorchPeer {
+  readonly #process: ChildProcess;
+  readonly #lines: Interface;
+  readonly #answers: AsyncIterableIterator<string>;
+  readonly #folder: string;
+
+  /** Starts the process, or says why it cannot. */
+  static async start(): Promise<TorchPeer | { readonly missing: string }> {
+    const python = pythonWith('torch', 'numpy');
+    if ('missing' in python) return python;
+    const peer = new TorchPeer(python.path);
+    try {
+      await peer.ask('hello', {});
+      return peer;
+    } catch (error) {
+      peer.close();
+      return { missing: `PyTorch does not start: ${(error as Error).message}` };
+    }
+  }
+
+  private constructor(python: string) {
+    this.#folder = mkdtempSync(join(tmpdir(), 'evolayer-bench-'));
+    // What Python says beside its answers: compilers' warnings and traces of errors.
+    const log = openSync(join(this.#folder, 'log'), 'w');
+    this.#process = spawn(python, [join(packageRoot(), 'bench', 'peers', 'torch_peer.py')], {
+      stdio: ['pipe', 'pipe', log],
+      env: {
+        ...process.env,
+        OMP_NUM_THREADS: '1',
+        TORCHINDUCTOR_COMPILE_THREADS: '1',
+        EVOLAYER_PEER_FOLDER: this.#folder,
+      },
+    });
+    this.#lines = createInterface({ input: this.#process.stdout! });
+    this.#answers = this.#lines[Symbol.asyncIterator]();
+    // A process that ends early shows in the answer that does not come.
+    this.#process.on('error', () => this.#lines.close());
+    this.#process.stdin!.on('error', () => this.#lines.close());
+  }
+
+  /** One request at a time. Throws where Python answers with an error, or not at all. */
+  async ask<Name extends keyof Requests>(
+    name: Name,
+    request: Requests[Name][0],
+  ): Promise<Requests[Name][1]> {
+    this.#process.stdin!.write(`${JSON.stringify({ do: name, ...request })}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error(`Python ended when asked to ${name}`);
+    const answer = JSON.parse(value) as Requests[Name][1] | { error: string };
+    if ('error' in answer) throw new Error(answer.error);
+    return answer;
+  }
+
+  close(): void {
+    this.#process.stdin!.end();
+    this.#lines.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
