@@ -97,7 +97,10 @@ test('networks grow with the image and the batch; flags choose among them', asyn
   const [large] = await networks('--anchor', 'mini-mobile', '--pool', '1', '--batch', '64');
   expect(large).toMatchObject({ anchor: 'mini-mobile', batch: 64, parameters: small!.parameters });
   expect(large!.multiplyAdds).toBeGreaterThan(3 * small!.multiplyAdds);
-  expect(large!.memory.activations).toBeGreaterThan(6 * small!.memory.activations);
+  // Eight times the pixels, but the zeros around them grow with the sides alone.
+  const growth = large!.memory.activations / small!.memory.activations;
+  expect(growth).toBeGreaterThan(4);
+  expect(growth).toBeLessThan(8);
 });
 
 const evaluation = z.strictObject({
