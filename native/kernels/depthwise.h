@@ -25,13 +25,15 @@ struct Depthwise {
   bool adds;
 };
 
-/** Calls f(Index<P>()) for tiles of P = 8, 7, 4, 2 or 1 pixels that make up `width`: 8 accumulators hide the latency of multiply-adds, and 7 divides the widths of small images. */
-template <class F>
+/** Calls f(Index<P>()) for tiles of P = 8, 7, 4, 2 or 1 pixels, at most kMost of them, that make up `width`: 8 accumulators hide the latency of multiply-adds, and 7 divides the widths of small images. */
+template <int kMost, class F>
 EVOLAYER_INLINE void forTiles(int width, F&& f) {
-  if (width % 7 == 0)
-    for (; width > 0; width -= 7) f(Index<7>());
-  for (; width >= 8; width -= 8) f(Index<8>());
-  if (width & 4) f(Index<4>());
+  if constexpr (kMost >= 8) {
+    if (width % 7 == 0)
+      for (; width > 0; width -= 7) f(Index<7>());
+    for (; width >= 8; width -= 8) f(Index<8>());
+  }
+  for (; width >= 4; width -= 4) f(Index<4>());
   if (width & 2) f(Index<2>());
   if (width & 1) f(Index<1>());
 }
@@ -76,6 +78,10 @@ EVOLAYER_INLINE void depthwiseTile(const Depthwise& job, const float* x, const f
       });
     }
   }
+  // Now x is at what the next row of outputs reads first: in a wide tensor too far apart for the hardware to foresee.
+  repeat<S * P * S>([&](auto c) EVOLAYER_LAMBDA {
+    __builtin_prefetch(x + c / (P * S) * job.tapRow + c % (P * S) * column);
+  });
   repeat<P>([&](auto p) EVOLAYER_LAMBDA {
     float* to = y + p * job.y.column;
     if (job.adds) sums[p] += load<L>(to);
@@ -86,7 +92,7 @@ EVOLAYER_INLINE void depthwiseTile(const Depthwise& job, const float* x, const f
 /** A row of output. */
 template <int L, int K, int S>
 __attribute__((noinline)) void depthwiseRow(const Depthwise& job, const float* x, const float* w, float* y, int n) {
-  forTiles(job.width, [&](auto pixels) EVOLAYER_LAMBDA {
+  forTiles<8>(job.width, [&](auto pixels) EVOLAYER_LAMBDA {
     depthwiseTile<L, K, S, pixels>(job, x, w, y, n);
     x += pixels * S * job.tapColumn;
     y += pixels * job.y.column;
@@ -193,9 +199,9 @@ struct DepthwiseWeights {
   float* dw;
 };
 
-/** Pixels of an image, and whether they are the first of all. */
+/** Whole images or rows of one, and whether they are the first of all. */
 struct Patch {
-  int image, row, rows, columns;
+  int image, images, row, rows, columns;
   bool fresh;
 };
 
@@ -208,6 +214,11 @@ template <int L, int K, int S, int G, int P>
 EVOLAYER_INLINE void addProducts(const DepthwiseWeights& job, const float* x, const float* dy, Float<L> (&sums)[G][K]) {
   Float<L> gradients[P];
   repeat<P>([&](auto p) EVOLAYER_LAMBDA { gradients[p] = load<L>(dy + p * job.dy.column); });
+  // What the next row reads first: in a wide tensor too far apart for the hardware to foresee.
+  repeat<P>([&](auto p) EVOLAYER_LAMBDA { __builtin_prefetch(dy + job.dy.row + p * job.dy.column); });
+  repeat<S * P * S>([&](auto c) EVOLAYER_LAMBDA {
+    __builtin_prefetch(x + (G + c / (P * S)) * job.tapRow + c % (P * S) * job.tapColumn);
+  });
   repeat<G>([&](auto g) EVOLAYER_LAMBDA {
     const float* pixel = x + g * job.tapRow;
     repeat<(P - 1) * S + K>([&](auto c) EVOLAYER_LAMBDA {
@@ -226,17 +237,17 @@ __attribute__((noinline)) void depthwiseTaps(const DepthwiseWeights& job, const 
   constexpr int G = kTapRows<K>;
   Float<L> sums[G][K];
   repeat<G>([&](auto g) EVOLAYER_LAMBDA { repeat<K>([&](auto k) EVOLAYER_LAMBDA { sums[g][k] = splat<L>(0); }); });
-  for (int r = 0; r < patch.rows; r++) {
-    const float* x = job.x.at(patch.image, patch.row + r, 0) + a * job.tapRow + b * job.tapColumn + channel;
-    const float* dy = job.dy.at(patch.image, patch.row + r, 0) + channel;
+  for (int j = 0; j < patch.images * patch.rows; j++) {
+    const int i = patch.image + j / patch.rows, r = patch.row + j % patch.rows;
+    const float* x = job.x.at(i, r, 0) + a * job.tapRow + b * job.tapColumn + channel;
+    const float* dy = job.dy.at(i, r, 0) + channel;
     const auto add = [&](auto pixels) EVOLAYER_LAMBDA {
       addProducts<L, K, S, G, pixels>(job, x, dy, sums);
       x += pixels * S * job.tapColumn;
       dy += pixels * job.dy.column;
     };
-    int left = patch.columns;
-    for (; left >= 4; left -= 4) add(Index<4>());
-    for (; left > 0; left--) add(Index<1>());
+    // As many as leave registers to the sums.
+    forTiles<kRegisters == 32 && K < 5 ? 8 : 4>(patch.columns, add);
   }
   repeat<G>([&](auto g) EVOLAYER_LAMBDA {
     repeat<K>([&](auto k) EVOLAYER_LAMBDA {
@@ -268,7 +279,7 @@ EVOLAYER_INLINE auto depthwisePatchFor(int columns) {
   return columns % 3 == 0 ? depthwisePatch<3, S> : depthwisePatch<1, S>;
 }
 
-/** Sums of a patch that the caches hold are added to the rest, so that rounding errors do not grow with the batch. */
+/** Sums of a patch are added to the rest, so that rounding errors do not grow with the batch. */
 inline void depthwiseWeightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel kernel, float* arena,
                                     int images) {
   DepthwiseWeights job;
@@ -281,12 +292,15 @@ inline void depthwiseWeightGradient(const Tensor& x, const Tensor& dy, float* dw
   job.x.row *= kernel.stride;
   job.dy = readOnly(gridOf(arena, dy));
   job.dw = dw;
-  constexpr int64_t kFloats = 8192;
-  const int rows = static_cast<int>(most<int64_t>(1, kFloats / (job.x.row + job.dy.row)));
+  // As much as the second-level cache holds; fewer pixels where they are small, for the sake of rounding.
+  const int64_t floats = 4096 * least(16, x.channels);
+  const int64_t row = job.x.row + job.dy.row, image = row * dy.height;
+  const int rows = static_cast<int>(least<int64_t>(dy.height, most<int64_t>(1, floats / row)));
+  const int together = static_cast<int>(rows < dy.height ? 1 : most<int64_t>(1, floats / image));
   const auto run = kernel.stride == 1 ? depthwisePatchFor<1>(kernel.size) : depthwisePatchFor<2>(kernel.size);
-  for (int i = 0; i < images; i++)
-    for (int row = 0; row < dy.height; row += rows)
-      run(job, {i, row, least(rows, dy.height - row), dy.width, i == 0 && row == 0});
+  for (int i = 0; i < images; i += together)
+    for (int r = 0; r < dy.height; r += rows)
+      run(job, {i, least(together, images - i), r, least(rows, dy.height - r), dy.width, i == 0 && r == 0});
 }
 
 }  // namespace
