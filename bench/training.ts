@@ -58,13 +58,16 @@ export class EngineTrainer implements Trainer {
 /** Images that PyTorch classifies at a time. */
 const PART = 500;
 
+/** `double` is eager, in double precision. */
+export type TorchMode = 'eager' | 'compile' | 'double';
+
 /** In PyTorch; the first step of a compiled one includes the compilation. */
 export class TorchTrainer implements Trainer {
   readonly opening: number;
   readonly #peer: TorchPeer;
   readonly #id: string;
 
-  static async open(training: TrainingCase, mode: 'eager' | 'compile', peer: TorchPeer) {
+  static async open(training: TrainingCase, mode: TorchMode, peer: TorchPeer) {
     const { ms } = await peer.ask('open', { id: mode, mode, ...openRequest(training) });
     for (const batch of training.batches) await peer.ask('batch', { id: mode, ...sent(batch) });
     return new TorchTrainer(peer, mode, ms);

@@ -167,7 +167,8 @@ class Model:
         self.network = Network(request["network"], layer_factory(request["layer"], setup["groups"]))
         self.shape = request["network"]["image"]
         decaying = self.load(request["parameters"], floats(request["values"]), request["decayed"])
-        self.network.to(memory_format=CHANNELS_LAST)
+        self.dtype = torch.float64 if request["mode"] == "double" else torch.float32
+        self.network.to(self.dtype, memory_format=CHANNELS_LAST)
         others = [p for p in self.network.parameters() if all(p is not d for d in decaying)]
         groups = [
             {"params": decaying, "weight_decay": setup["weightDecay"]},
@@ -211,7 +212,7 @@ class Model:
         s = self.shape
         sizes = (len(labels), s["height"], s["width"], s["channels"])
         images = floats(request["images"]).reshape(sizes).permute(0, 3, 1, 2)
-        return images.contiguous(memory_format=CHANNELS_LAST), labels
+        return images.to(self.dtype).contiguous(memory_format=CHANNELS_LAST), labels
 
     def step(self, rate):
         for group in self.optimiser.param_groups:
