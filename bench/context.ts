@@ -70,6 +70,12 @@ export class Bench {
     return this.#peer;
   }
 
+  /** Which PyTorch took part. */
+  async versions(): Promise<string[]> {
+    const torch = await this.torch();
+    return 'missing' in torch ? [] : [torch.version];
+  }
+
   /** Eight random layers; two in a quick run, the first two of the eight. */
   candidates(): Promise<BenchLayer[]> {
     const count = this.settings.quick ? 2 : 8;
@@ -81,6 +87,6 @@ export class Bench {
 
   async close(): Promise<void> {
     const peer = await this.#peer;
-    if (peer && !('missing' in peer)) peer.close();
+    if (peer && !('missing' in peer)) await peer.close();
   }
 }

@@ -33,6 +33,7 @@ async function run(bench: Bench, results: Results): Promise<void> {
       const rounds = quick ? ROUNDS.quick : ROUNDS.full;
       await bench.measure(results, training.name, contenders, { rounds, warmUp: false });
     }
+  results.notes.push(...(await bench.versions()));
 }
 
 function whole([name, open]: Opener, { network }: TrainingCase): Contender | Missing {

@@ -35,6 +35,7 @@ async function run(bench: Bench, results: Results): Promise<void> {
       await bench.measure(results, training.name, contenders, { rounds });
       for (const { close } of all) await close();
     }
+  results.notes.push(...(await bench.versions()));
   for (const { name, layer } of await bench.candidates())
     results.notes.push(`${name}: ${formatLayer(layer)}`);
 }

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { packageRoot } from '../../src/eval/package-root.ts';
@@ -28,7 +27,7 @@ export class TorchPeer {
   readonly #process: ChildProcess;
   readonly #lines: Interface;
   readonly #answers: AsyncIterableIterator<string>;
-  readonly #folder: string;
+  #version = '';
 
   /** Starts the process, or says why it cannot. */
   static async start(): Promise<TorchPeer | { readonly missing: string }> {
@@ -36,25 +35,22 @@ export class TorchPeer {
     if ('missing' in python) return python;
     const peer = new TorchPeer(python.path);
     try {
-      await peer.ask('hello', {});
+      const { torch, python } = await peer.ask('hello', {});
+      peer.#version = `PyTorch ${torch}, Python ${python}`;
       return peer;
     } catch (error) {
-      peer.close();
+      await peer.close();
       return { missing: `PyTorch does not start: ${(error as Error).message}` };
     }
   }
 
   private constructor(python: string) {
-    this.#folder = mkdtempSync(join(tmpdir(), 'evolayer-bench-'));
-    // What Python says beside its answers: compilers' warnings and traces of errors.
-    const log = openSync(join(this.#folder, 'log'), 'w');
     this.#process = spawn(python, [join(packageRoot(), 'bench', 'peers', 'torch_peer.py')], {
-      stdio: ['pipe', 'pipe', log],
+      stdio: ['pipe', 'pipe', 'inherit'],
       env: {
         ...process.env,
         OMP_NUM_THREADS: '1',
         TORCHINDUCTOR_COMPILE_THREADS: '1',
-        EVOLAYER_PEER_FOLDER: this.#folder,
       },
     });
     this.#lines = createInterface({ input: this.#process.stdout! });
@@ -62,6 +58,10 @@ export class TorchPeer {
     // A process that ends early shows in the answer that does not come.
     this.#process.on('error', () => this.#lines.close());
     this.#process.stdin!.on('error', () => this.#lines.close());
+  }
+
+  get version(): string {
+    return this.#version;
   }
 
   /** One request at a time. Throws where Python answers with an error, or not at all. */
@@ -77,9 +77,13 @@ export class TorchPeer {
     return answer;
   }
 
-  close(): void {
-    this.#process.stdin!.end();
+  /** Waits until Python has cleaned up behind itself. */
+  async close(): Promise<void> {
     this.#lines.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    const { exitCode, signalCode, pid } = this.#process;
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.stdin!.end();
+    await ended;
   }
 }

@@ -22,8 +22,6 @@ import torch.nn.functional as F
 from torch import nn
 
 CHANNELS_LAST = torch.channels_last
-# Where compilations may leave files.
-FOLDER = os.environ.get("EVOLAYER_PEER_FOLDER")
 
 
 class BatchNormReLU(nn.Module):
@@ -61,7 +59,7 @@ def layer_factory(layer, groups):
     # The compiler finds the functions of a module by its name.
     module = types.ModuleType(f"exported_{len(sys.modules)}")
     sys.modules[module.__name__] = module
-    exec(compile(layer["source"], module.__name__, "exec"), module.__dict__)
+    exec(compile(layer["source"], module.__name__, "exec"), module.__dict__)  # noqa: S102 (our own)
     grouped = {"groups": groups} if "groups: int" in layer["source"] else {}
     return lambda channels: module.Layer(channels, **grouped)
 
@@ -153,7 +151,7 @@ def forget_compilations():
     Precompiled headers stay; they are the same for all.
     """
     torch.compiler.reset()
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(dir=FOLDER)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(dir=tempfile.tempdir)
     torch._inductor.utils.clear_caches()
 
 
@@ -306,7 +304,7 @@ REQUESTS = {
 }
 
 
-def main():
+def answer_all():
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     # Whatever libraries print must not end up between the answers.
@@ -316,7 +314,7 @@ def main():
         request = json.loads(line)
         try:
             answer = REQUESTS[request["do"]](request)
-        except Exception as error:  # the session goes on, and its owner decides
+        except Exception as error:  # noqa: BLE001 (the session goes on, and its owner decides)
             traceback.print_exc()
             reason = str(error).strip().splitlines() or [""]
             answer = {"error": f"{type(error).__name__}: {reason[0]}"}
@@ -325,4 +323,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory(prefix="evolayer-bench-") as folder:
+        # Where compilations leave their files.
+        tempfile.tempdir = folder
+        answer_all()

@@ -21,8 +21,8 @@ const RATES: Readonly<Record<string, number>> = {
 
 const peer = await TorchPeer.start();
 if ('missing' in peer) console.warn(`Left out: training curves against PyTorch (${peer.missing}).`);
-afterAll(() => {
-  if (!('missing' in peer)) peer.close();
+afterAll(async () => {
+  if (!('missing' in peer)) await peer.close();
 });
 
 interface Curve extends TrainingCase {
