@@ -147,6 +147,36 @@ __attribute__((noinline)) void tile(const TileJob<kRow>& job) {
   });
 }
 
+template <int L, int V, int P>
+EVOLAYER_INLINE void tileInRow(const Product& job, const float* x, const float* w, float* y, const float* r,
+                               int columns) {
+  tile<L, V, P, true>({job.segments,
+                       {x, job.x.column, nullptr},
+                       w,
+                       {y, job.y.column, nullptr},
+                       {r, job.r.column, nullptr},
+                       job.r.base != nullptr,
+                       P,
+                       columns});
+}
+
+/** Tiles of P pixels, where a row has a multiple of P. */
+template <int L, int V, int P>
+void blockOfRows(const Product& job, const float* w, int columns, int begin, int end) {
+  for (int image = begin; image < end; image++)
+    for (int row = 0; row < job.height; row++) {
+      const float* x = job.x.at(image, row, 0);
+      const float* r = job.r.at(image, row, 0);
+      float* y = job.y.at(image, row, 0);
+      for (int c = 0; c < job.width; c += P) {
+        tileInRow<L, V, P>(job, x, w, y, r, columns);
+        x += P * job.x.column;
+        r += P * job.r.column;
+        y += P * job.y.column;
+      }
+    }
+}
+
 /** Goes over the pixels of a product in order. */
 struct Cursor {
   const Product& job;
@@ -167,20 +197,6 @@ struct Cursor {
   }
 };
 
-template <int L, int V, int P>
-EVOLAYER_INLINE void tileInRow(Cursor& at, const float* w, int columns) {
-  const Product& job = at.job;
-  tile<L, V, P, true>({job.segments,
-                       {at.in(job.x), job.x.column, nullptr},
-                       w,
-                       {at.in(job.y), job.y.column, nullptr},
-                       {at.in(job.r), job.r.column, nullptr},
-                       job.r.base != nullptr,
-                       P,
-                       columns});
-  at.advance(P);
-}
-
 /** A tile of the next pixels up to image `end`, from several rows or images; where they run out, the last is repeated. */
 template <int L, int V, int P>
 EVOLAYER_INLINE void tileAcrossRows(Cursor& at, int end, const float* w, int columns) {
@@ -189,11 +205,16 @@ EVOLAYER_INLINE void tileAcrossRows(Cursor& at, int end, const float* w, int col
   const float* r[P];
   float* y[P];
   int valid = 0;
-  for (; valid < P && at.image < end; valid++) {
-    x[valid] = at.in(job.x);
-    y[valid] = at.in(job.y);
-    r[valid] = at.in(job.r);
-    at.advance(1);
+  while (valid < P && at.image < end) {
+    const int n = least(P - valid, job.width - at.column);
+    const float *nextX = at.in(job.x), *nextR = at.in(job.r);
+    float* nextY = at.in(job.y);
+    for (int i = 0; i < n; i++, valid++, nextX += job.x.column, nextY += job.y.column, nextR += job.r.column) {
+      x[valid] = nextX;
+      y[valid] = nextY;
+      r[valid] = nextR;
+    }
+    at.advance(n);
   }
   for (int p = valid; p < P; p++) {
     x[p] = x[valid - 1];
@@ -204,19 +225,43 @@ EVOLAYER_INLINE void tileAcrossRows(Cursor& at, int end, const float* w, int col
                         columns});
 }
 
+/** Tiles of P pixels, for rows of any length. */
+template <int L, int V, int P>
+void blockOfPixels(const Product& job, const float* w, int columns, int begin, int end) {
+  Cursor at{job, begin, 0, 0};
+  while (at.image < end) {
+    if (at.column + P > job.width) {
+      tileAcrossRows<L, V, P>(at, end, w, columns);
+      continue;
+    }
+    tileInRow<L, V, P>(job, at.in(job.x), w, at.in(job.y), at.in(job.r), columns);
+    at.advance(P);
+  }
+}
+
+/** blockOfRows for the first of the tiles P, Rest… that fits the rows; false where none does. */
+template <int L, int V, int P, int... Rest>
+EVOLAYER_INLINE bool fitRows(const Product& job, const float* w, int columns, int begin, int end) {
+  if (job.width % P == 0) {
+    blockOfRows<L, V, P>(job, w, columns, begin, end);
+    return true;
+  }
+  if constexpr (sizeof...(Rest) > 0) return fitRows<L, V, Rest...>(job, w, columns, begin, end);
+  return false;
+}
+
 /** The output channels from `first` on, `columns` ≤ V·L of them, of images `begin` to `end`. */
 template <int L, int V>
-void block(const Product& job, const float* w, int first, int columns, int begin, int end) {
-  constexpr int P = kTilePixels<V>;
-  Product part = job;
-  part.y.base += first;
-  if (part.r.base) part.r.base += first;
-  Cursor at{part, begin, 0, 0};
-  while (at.image < end)
-    if (at.column + P <= part.width)
-      tileInRow<L, V, P>(at, w, columns);
-    else
-      tileAcrossRows<L, V, P>(at, end, w, columns);
+void block(const Product& whole, const float* w, int first, int columns, int begin, int end) {
+  Product job = whole;
+  job.y.base += first;
+  if (job.r.base) job.r.base += first;
+  bool done = false;
+  if constexpr (kRegisters == 32 && V == 2) done = fitRows<L, V, 12, 8, 7, 6>(job, w, columns, begin, end);
+  if constexpr (kRegisters == 32 && V == 1) done = fitRows<L, V, 16, 14, 12, 8>(job, w, columns, begin, end);
+  if constexpr (kRegisters < 32 && V == 2) done = fitRows<L, V, 6, 5, 4>(job, w, columns, begin, end);
+  if constexpr (kRegisters < 32 && V == 1) done = fitRows<L, V, 12, 10, 8, 7>(job, w, columns, begin, end);
+  if (!done) blockOfPixels<L, V, kTilePixels<V>>(job, w, columns, begin, end);
 }
 
 /** Output channels are cut into blocks of two vectors, one, or half a one, which wastes the fewest lanes. */
@@ -336,6 +381,27 @@ struct Parity {
   }
 };
 
+/** to[column][row] = from[row][column]; rows of `to` have `width` floats, zeros behind the rows of `from`. */
+inline void transpose(const float* from, int rows, int columns, float* to, int width) {
+  int r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const float* source = from + int64_t(r) * columns;
+    int c = 0;
+    for (; c + 4 <= columns; c += 4) {
+      Float<4> block[4];
+      repeat<4>([&](auto i) EVOLAYER_LAMBDA { block[i] = load<4>(source + i * columns + c); });
+      transpose4(block);
+      repeat<4>([&](auto i) EVOLAYER_LAMBDA { store<4>(to + int64_t(c + i) * width + r, block[i]); });
+    }
+    for (; c < columns; c++)
+      for (int i = 0; i < 4; i++) to[int64_t(c) * width + r + i] = source[i * columns + c];
+  }
+  for (int c = 0; c < columns; c++) {
+    for (int i = r; i < rows; i++) to[int64_t(c) * width + i] = from[int64_t(i) * columns + c];
+    for (int i = rows; i < width; i++) to[int64_t(c) * width + i] = 0;
+  }
+}
+
 /** Weights [k][k][in][out] as [taps of the parity, backwards][out][block of in]. */
 inline void packTransposed(const float* weights, Kernel kernel, const Parity& down, const Parity& across, int in,
                            int out, float* to) {
@@ -346,10 +412,8 @@ inline void packTransposed(const float* weights, Kernel kernel, const Parity& do
       for (int b = 0; b < across.taps; b++) {
         const int tap = (down.last - a * kernel.stride) * kernel.size + across.last - b * kernel.stride;
         const float* from = weights + (int64_t(tap) * in + first) * out;
-        for (int o = 0; o < out; o++, to += width) {
-          for (int i = 0; i < columns; i++) to[i] = from[int64_t(i) * out + o];
-          for (int i = columns; i < width; i++) to[i] = 0;
-        }
+        transpose(from, columns, out, to, width);
+        to += int64_t(out) * width;
       }
     first += width;
   }

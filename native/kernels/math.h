@@ -1,6 +1,5 @@
-// Exponentials and logarithms of vectors in fp32, 2 or 3 ulp from exact; NaN stays NaN, overflow is infinite,
-// underflow (below 2⁻¹²⁵) is 0. The polynomials of exp and tanh are minimax in relative error (a fit by reweighted
-// least squares); that of ln is from Cephes (S. Moshier, netlib.org/cephes).
+// Exponentials and logarithms of vectors in fp32, a few ulp from exact; NaN stays NaN, overflow is infinite,
+// underflow (below 2⁻¹²⁵) is 0. Polynomials are those of Cephes (S. Moshier, netlib.org/cephes).
 #pragma once
 #include "../isa.h"
 #include "vector.h"
@@ -23,12 +22,12 @@ EVOLAYER_INLINE Float<L> expOf(Float<L> x) {
   const Float<L> shifted = x * kLog2E + magic;
   const Float<L> n = shifted - magic;
   const Float<L> r = (x - n * kLn2High) - n * kLn2Low;
-  Float<L> p = r * 1.38436435e-3f + 8.37417143e-3f;
-  p = p * r + 4.16680031e-2f;
-  p = p * r + 1.66664311e-1f;
-  p = p * r + 4.99999942e-1f;
-  p = p * r + 1.00000003f;
-  p = p * r + 1.0f;
+  Float<L> p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
   // 2^(n − 1) twice over, for 2^128 is no float.
   const Bits<L> power = (bitsOf<L>(shifted) << 23) + (126u << 23);
   return (p + p) * floatOf<L>(power);
@@ -50,21 +49,18 @@ EVOLAYER_INLINE Float<L> sigmoidOf(Float<L> x) {
   return 1.0f / (1.0f + expOf<L>(-x));
 }
 
-/** x·(P / Q), polynomials in x²: up to 4 ulp off near ±1, 2 ulp near 0. Beyond ±9.05 the result is ±1. */
+/** 1 − 2 / (e^2|x| + 1), which loses its relative accuracy near 0: there an odd polynomial. */
 template <int L>
 EVOLAYER_INLINE Float<L> tanhOf(Float<L> x) {
-  x = lesser<L>(splat<L>(9.05f), greater<L>(splat<L>(-9.05f), x));
+  const Float<L> a = absOf<L>(x);
+  const Float<L> far = 1.0f - 2.0f / (expOf<L>(a + a) + 1.0f);
   const Float<L> z = x * x;
-  Float<L> p = z * 2.13962039e-8f + 3.31366864e-5f;
-  p = p * z + 5.63166942e-3f;
-  p = p * z + 2.15765849e-1f;
-  p = p * z + 1.61286998f;
-  Float<L> q = z * 1.24840676e-6f + 5.28906239e-4f;
-  q = q * z + 4.17123958e-2f;
-  q = q * z + 7.53388882e-1f;
-  q = q * z + 1.61286998f;
-  // Rounding must not lead beyond ±1.
-  return lesser<L>(splat<L>(1.0f), greater<L>(splat<L>(-1.0f), x * (p / q)));
+  Float<L> p = z * -5.70498872745e-3f + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  const Float<L> near = p * z * x + x;
+  return a < splat<L>(0.625f) ? near : withSign<L>(far, x);
 }
 
 /** ln x for x > 0 that is no denormal; infinity and NaN stay. x = 2^e · m with √½ ≤ m < √2. */

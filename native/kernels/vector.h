@@ -177,6 +177,20 @@ EVOLAYER_INLINE void storeUpTo(float* p, Float<L> v, int n) {
     storeFirst<L>(p, v, n);
 }
 
+/** Rows to columns. */
+EVOLAYER_INLINE void transpose4(Float<4> (&m)[4]) {
+#if defined(__x86_64__)
+  _MM_TRANSPOSE4_PS(m[0], m[1], m[2], m[3]);
+#else
+  for (int i = 0; i < 4; i++)
+    for (int j = i + 1; j < 4; j++) {
+      const float x = m[i][j];
+      m[i][j] = m[j][i];
+      m[j][i] = x;
+    }
+#endif
+}
+
 template <int I>
 struct Index {
   constexpr operator int() const { return I; }

@@ -67,7 +67,7 @@ const MANY = (() => {
 })();
 
 describe.each(variants())('instructions on %s kernels', (variant) => {
-  const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void, numRuns = 40) =>
+  const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void, numRuns = 60) =>
     fc.assert(fc.property(arbitrary, property), { numRuns });
 
   it('conv: any channels, image, kernel, stride, halo, and a term that is added', () => {
