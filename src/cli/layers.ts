@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import type { Candidate } from '../../db/candidates.ts';
-import { openStore, type Store } from '../../db/store.ts';
+import type { Store } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
 import { type Genome, genomeOf, isBatchIndependent, layerOf } from '../graph/genome.ts';
 import type { LayerGraph } from '../graph/graph.ts';
@@ -10,6 +9,7 @@ import { FormulaError, formatLayer, parseLayer } from '../graph/text.ts';
 import { ZOO, zooNameOf } from '../graph/zoo.ts';
 import { type CandidatePlace, candidateId, parseCandidateId } from '../search/ids.ts';
 import { didYouMean } from '../suggest.ts';
+import { reading } from './reading.ts';
 
 /** A layer that the user named. */
 export interface NamedLayer {
@@ -96,27 +96,14 @@ export interface LayerFacts {
 
 export function factsOf({ layer, genome }: Pick<NamedLayer, 'layer' | 'genome'>): LayerFacts {
   const probed = probe(layer);
+  const functionalKey = probed.verdict === 'ok' ? probed.functionalKey : null;
   return {
     formula: formatLayer(layer),
-    zooName: zooNameOf(layer),
+    zooName: zooNameOf(functionalKey),
     structuralKey: structuralKey(layer),
-    functionalKey: probed.verdict === 'ok' ? probed.functionalKey : null,
+    functionalKey,
     batchIndependent: isBatchIndependent(layer),
     liveNodes: layer.nodes.length,
     genome,
   };
 }
-
-/** Answers a question from one state of the database at `path`. */
-export function reading<T>(path: string, ask: (store: Store) => T): T {
-  const store = openStore(path, { readonly: true });
-  try {
-    return store.snapshot(() => ask(store));
-  } finally {
-    store.close();
-  }
-}
-
-/** The same, and null where there is no database. */
-export const readingIfThere = <T>(path: string, ask: (store: Store) => T): T | null =>
-  existsSync(path) ? reading(path, ask) : null;

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { UserError } from '../errors.ts';
-import { type Flag, PROTOCOL_FLAGS } from '../eval/presets.ts';
+import type { Flag } from '../eval/presets.ts';
 
 /** Where results are kept, unless --db says otherwise. */
 export const DEFAULT_DB = 'evolayer.db';
@@ -20,15 +20,6 @@ export function addFlags(command: Command, flags: Readonly<Record<string, Flag>>
   }
   return command;
 }
-
-/** The flags that name a protocol. */
-export const addProtocolOptions = (command: Command): Command =>
-  addFlags(
-    command
-      .option('--preset <name>', 'settings to start from', 'quick')
-      .option('--config <file>', 'JSON file of settings; flags override it'),
-    PROTOCOL_FLAGS,
-  );
 
 /** Reads a whole number that is no part of the configuration. */
 export function countFrom(flag: string, max: number): (text: string) => number {

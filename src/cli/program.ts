@@ -2,14 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../eval/package-root.ts';
-import { evaluateCommand } from './commands/evaluate.ts';
-import { exportCommand } from './commands/export.ts';
-import { leaderboardCommand } from './commands/leaderboard.ts';
-import { networksCommand } from './commands/networks.ts';
-import { runsCommand } from './commands/runs.ts';
-import { searchCommand } from './commands/search.ts';
-import { showCommand } from './commands/show.ts';
-import { zooCommand } from './commands/zoo.ts';
 import { report } from './errors.ts';
 
 const version = (): string =>
@@ -22,31 +14,80 @@ LAYER is an id such as r1-42, a name of the zoo such as EvoNorm-S0, or a formula
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted after saving.
 Results go to standard output, progress to standard error.`;
 
-const COMMANDS = [
-  searchCommand,
-  runsCommand,
-  leaderboardCommand,
-  showCommand,
-  evaluateCommand,
-  zooCommand,
-  networksCommand,
-  exportCommand,
+interface CommandEntry {
+  readonly name: string;
+  readonly doc: string;
+  /** Loads what defines its arguments and options, and does its work. */
+  readonly load: () => Promise<(program: Command) => Command>;
+}
+
+const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'search',
+    doc: 'Evolve layers, and keep what is found in the database.',
+    load: async () => (await import('./commands/search.ts')).searchCommand,
+  },
+  {
+    name: 'runs',
+    doc: 'List the searches in a database.',
+    load: async () => (await import('./commands/runs.ts')).runsCommand,
+  },
+  {
+    name: 'leaderboard',
+    doc: 'Rank the layers that were scored under one protocol.',
+    load: async () => (await import('./commands/leaderboard.ts')).leaderboardCommand,
+  },
+  {
+    name: 'show',
+    doc: 'Tell what is known of a layer: its formula, keys, and how it fared.',
+    load: async () => (await import('./commands/show.ts')).showCommand,
+  },
+  {
+    name: 'evaluate',
+    doc: 'Train networks with a layer, and report the validation accuracy of each.',
+    load: async () => (await import('./commands/evaluate.ts')).evaluateCommand,
+  },
+  {
+    name: 'zoo',
+    doc: 'List the known layers.',
+    load: async () => (await import('./commands/zoo.ts')).zooCommand,
+  },
+  {
+    name: 'networks',
+    doc: 'List the networks that layers are scored in, with their size.',
+    load: async () => (await import('./commands/networks.ts')).networksCommand,
+  },
+  {
+    name: 'export',
+    doc: 'Write a layer as code or data, to standard output or to a file.',
+    load: async () => (await import('./commands/export.ts')).exportCommand,
+  },
 ];
 
-function program(): Command {
+/** The program, with the named commands whole; of the others it knows the name and what they do. */
+async function program(wanted: readonly string[]): Promise<Command> {
   const root = new Command('evolayer')
     .description('Discovers normalization-activation layers by evolution.')
     .version(version())
     .addHelpText('after', NOTES)
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .exitOverride();
-  for (const add of COMMANDS) add(root);
+  for (const { name, doc, load } of COMMANDS) {
+    const add = wanted.includes(name) ? await load() : () => root.command(name);
+    add(root).description(doc);
+  }
   return root;
 }
+
+/** The command that the arguments begin with, which may be a question for its help. */
+const commandIn = ([first, second]: readonly string[]): string[] =>
+  [first === 'help' ? second : first].filter((name) => name !== undefined);
 
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   try {
-    await program().parseAsync(args.map(protectFormula), { from: 'user' });
+    const root = await program(commandIn(args));
+    await root.parseAsync(args.map(protectFormula), { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     return report(error);

@@ -8,13 +8,13 @@ import type { LayerGraph } from '../../graph/graph.ts';
 import { probe } from '../../graph/keys.ts';
 import { formatLayer } from '../../graph/text.ts';
 import { findLayer } from '../layers.ts';
-import { addFlags, addProtocolOptions, dbOption, jsonOption } from '../options.ts';
+import { addFlags, dbOption, jsonOption } from '../options.ts';
 import { note, percent, print, printJson, table } from '../output.ts';
+import { addProtocolOptions } from '../protocol-options.ts';
 import { EVALUATION_FLAGS, protocolOf, type SettingOptions } from '../settings.ts';
 
 export const evaluateCommand = (program: Command) =>
   addFlags(addProtocolOptions(program.command('evaluate')), EVALUATION_FLAGS)
-    .description('Train networks with a layer, and report the validation accuracy of each.')
     .argument('<layer>', 'id, zoo name or formula')
     .addOption(dbOption())
     .addOption(jsonOption())

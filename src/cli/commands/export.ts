@@ -5,16 +5,16 @@ import { type CodeStyle, type Exported, LAYOUTS, type Scores } from '../../expor
 import { checkClassName, defaultClassName } from '../../export/python.ts';
 import { TARGETS, type TargetName } from '../../export/targets.ts';
 import { writeWhole } from '../files.ts';
-import { factsOf, findLayer, type NamedLayer, readingIfThere } from '../layers.ts';
+import { factsOf, findLayer, type NamedLayer } from '../layers.ts';
 import { dbOption } from '../options.ts';
 import { note } from '../output.ts';
+import { readingIfThere } from '../reading.ts';
 
 const TARGET_NAMES = Object.keys(TARGETS) as TargetName[];
 
 export const exportCommand = (program: Command) =>
   program
     .command('export')
-    .description('Write a layer as code or data, to standard output or to a file.')
     .argument('<layer>', 'id, zoo name or formula')
     .addOption(
       new Option('--to <target>', 'what to write').choices(TARGET_NAMES).makeOptionMandatory(),

@@ -7,14 +7,13 @@ import { formatLayer } from '../../graph/text.ts';
 import { zooNameOf } from '../../graph/zoo.ts';
 import { candidateId } from '../../search/ids.ts';
 import { didYouMean } from '../../suggest.ts';
-import { reading } from '../layers.ts';
 import { countFrom, dbOption, jsonOption } from '../options.ts';
 import { type Column, note, percent, print, printJson, table } from '../output.ts';
+import { reading } from '../reading.ts';
 
 export const leaderboardCommand = (program: Command) =>
   program
     .command('leaderboard')
-    .description('Rank the layers that were scored under one protocol.')
     .addOption(dbOption())
     .option('--run <n>', 'only what this run met', countFrom('--run', Number.MAX_SAFE_INTEGER))
     .option('--protocol <key>', 'the protocol; by default that of the youngest run')
@@ -84,7 +83,7 @@ function entryOf(row: LeaderboardRow, protocol: string): Entry {
   const { rank, candidate, run, fitness, perAnchor, evaluations, baseline } = row;
   const layer = layerOf(candidate.genome);
   const { index, origin } = candidate;
-  const name = baseline ?? zooNameOf(layer);
+  const name = baseline ?? zooNameOf(row.functionalKey);
   return {
     rank,
     name,

@@ -19,7 +19,6 @@ const LANES = 16;
 
 export const networksCommand = (program: Command) =>
   addFlags(program.command('networks'), FLAGS)
-    .description('List the networks that layers are scored in, with their size.')
     .option('--preset <name>', 'settings to start from', 'quick')
     .addOption(jsonOption())
     .action(networks);

@@ -2,17 +2,12 @@ import type { Command } from 'commander';
 import { isBeingWritten } from '../../../db/lease.ts';
 import type { Run } from '../../../db/runs.ts';
 import type { SearchConfig } from '../../search/config.ts';
-import { reading } from '../layers.ts';
 import { dbOption, jsonOption } from '../options.ts';
 import { duration, percent, print, printJson, table } from '../output.ts';
+import { reading } from '../reading.ts';
 
 export const runsCommand = (program: Command) =>
-  program
-    .command('runs')
-    .description('List the searches in a database.')
-    .addOption(dbOption())
-    .addOption(jsonOption())
-    .action(runs);
+  program.command('runs').addOption(dbOption()).addOption(jsonOption()).action(runs);
 
 /** Only the youngest run can be the one that somebody is writing. */
 function stateOf(run: Run, isLast: boolean, db: string): string {

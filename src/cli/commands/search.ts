@@ -11,14 +11,14 @@ import { threadPool } from '../../search/pool.ts';
 import { type RunSummary, runSearch } from '../../search/run.ts';
 import { costOf } from '../cost.ts';
 import { INTERRUPTED, interruptibly } from '../interrupt.ts';
-import { addFlags, addProtocolOptions, countFrom, dbOption, jsonOption } from '../options.ts';
+import { addFlags, countFrom, dbOption, jsonOption } from '../options.ts';
 import { duration, note, percent, print, printJson } from '../output.ts';
 import { describeOutcomes, progressDisplay } from '../progress.ts';
+import { addProtocolOptions } from '../protocol-options.ts';
 import { SEARCH_FLAGS, type SettingOptions, searchConfigOf } from '../settings.ts';
 
 export const searchCommand = (program: Command) =>
   addFlags(addProtocolOptions(program.command('search')), SEARCH_FLAGS)
-    .description('Evolve layers, and keep what is found in the database.')
     .option(
       '--workers <n>',
       'threads that train; results do not depend on it',

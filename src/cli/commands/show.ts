@@ -8,7 +8,6 @@ import { outColours, print, printJson } from '../output.ts';
 export const showCommand = (program: Command) =>
   program
     .command('show')
-    .description('Tell what is known of a layer: its formula, keys, and how it fared.')
     .argument('<layer>', 'id, zoo name or formula')
     .addOption(dbOption())
     .addOption(jsonOption())

@@ -1,18 +1,20 @@
 import type { Command } from 'commander';
+import { isBatchIndependent } from '../../graph/genome.ts';
+import { structuralKey } from '../../graph/keys.ts';
+import { formatLayer } from '../../graph/text.ts';
 import { ZOO } from '../../graph/zoo.ts';
-import { factsOf } from '../layers.ts';
 import { jsonOption } from '../options.ts';
 import { print, printJson, table } from '../output.ts';
 
 export const zooCommand = (program: Command) =>
-  program.command('zoo').description('List the known layers.').addOption(jsonOption()).action(zoo);
+  program.command('zoo').addOption(jsonOption()).action(zoo);
 
 function zoo({ json }: { json?: true }) {
-  const rows = ZOO.map(({ name, layer, doc }) => {
-    const { genome, ...facts } = factsOf({ layer, genome: { nodes: [] } });
-    const { formula, structuralKey, functionalKey, batchIndependent } = facts;
-    return { name, formula, doc, structuralKey, functionalKey, batchIndependent };
-  });
+  const rows = ZOO.map(({ name, doc, functionalKey, layer }) => ({
+    ...{ name, formula: formatLayer(layer), doc },
+    ...{ structuralKey: structuralKey(layer), functionalKey },
+    batchIndependent: isBatchIndependent(layer),
+  }));
   if (json) return printJson(rows);
   print(
     table(rows, [
