@@ -4,6 +4,7 @@ import { evaluationRepository } from './evaluations.ts';
 import { leaderboardRepository } from './leaderboard.ts';
 import { type Opened, openForReading, openForWriting } from './open.ts';
 import { type NewRun, type Run, runRepository, type Stop } from './runs.ts';
+import { statsRepository } from './stats.ts';
 
 /** A candidate that is ready to be committed. */
 export interface Settled extends Candidate {
@@ -34,6 +35,7 @@ export class Store {
   readonly candidates: ReturnType<typeof candidateRepository>;
   readonly evaluations: ReturnType<typeof evaluationRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
+  readonly stats: ReturnType<typeof statsRepository>;
   readonly #opened: Opened;
 
   constructor(path: string, opened: Opened) {
@@ -44,6 +46,7 @@ export class Store {
     this.candidates = candidateRepository(db);
     this.evaluations = evaluationRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
+    this.stats = statsRepository(db);
   }
 
   /** Opens a run that sees what other runs have committed until now. */

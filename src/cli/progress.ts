@@ -1,20 +1,9 @@
 import { createLogUpdate } from 'log-update';
-import { OUTCOME_NAMES } from '../eval/outcome.ts';
-import { layerOf } from '../graph/genome.ts';
-import { formatLayer } from '../graph/text.ts';
-import { candidateId } from '../search/ids.ts';
-import type { FunnelCounts } from '../search/progress.ts';
-import type { Progress, SearchEvent } from '../search/run.ts';
-import { clip, duration, errColours, note, percent } from './output.ts';
-
-/** What the display of a search remembers. */
-interface Standing {
-  readonly run: number;
-  readonly workers: number;
-  readonly progress: Progress;
-  /** Accuracies of the known layers, by name; null for one that was rejected. */
-  readonly zoo: ReadonlyMap<string, number | null>;
-}
+import type { SearchEvent } from '../search/run.ts';
+import { type History, Standing } from '../search/standing.ts';
+import { type Memory, memoryInUse } from './memory.ts';
+import { clip, note } from './output.ts';
+import { inOneLine, onScreen, score } from './standing.ts';
 
 /** Where a search's events go. */
 export interface ProgressDisplay {
@@ -24,132 +13,153 @@ export interface ProgressDisplay {
   readonly end: () => void;
 }
 
-const PLAIN_LINE_SECONDS = 10;
-const LIVE_FRAME_MS = 100;
+/** Time, in seconds that only go forward. */
+export interface Clock {
+  readonly now: () => number;
+  /** Calls `work` again and again until the returned function is called. */
+  readonly every: (seconds: number, work: () => void) => () => void;
+}
+
+const SYSTEM_CLOCK: Clock = {
+  now: () => performance.now() / 1000,
+  every(seconds, work) {
+    const timer = setInterval(work, 1000 * seconds);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+};
+
+export interface DisplayOptions {
+  /** Where a run that goes on finds what it had before. */
+  readonly history?: History;
+  readonly stream?: NodeJS.WriteStream;
+  readonly clock?: Clock;
+  readonly memory?: () => Memory;
+}
+
+/** Where the standing of a run is drawn. */
+interface Canvas {
+  readonly draw: (standing: Standing, now: number) => void;
+  /** Seconds from one drawing to the next, after so many of the session. */
+  readonly pause: (sessionSeconds: number) => number;
+  readonly say: (text: string) => void;
+  readonly done: () => void;
+  /** True where a drawing says all that single events would. */
+  readonly live: boolean;
+}
+
+const TICK_SECONDS = 1;
+/** Ticks that lie further apart than this say that the process did not run in between. */
+const ASLEEP_SECONDS = 20;
 
 /** Live on a terminal, a line now and then elsewhere. */
-export const progressDisplay = (stream: NodeJS.WriteStream = process.stderr): ProgressDisplay =>
-  stream.isTTY ? liveDisplay(stream) : plainDisplay();
-
-function absorb(before: Standing | undefined, event: SearchEvent): Standing | undefined {
-  if (event.type === 'started')
-    return { run: event.run.id, workers: event.workers, progress: event.progress, zoo: new Map() };
-  if (before === undefined) return before;
-  if (event.type === 'committed') return { ...before, progress: event.progress };
-  if (event.type === 'baseline')
-    return { ...before, zoo: new Map(before.zoo).set(event.name, event.candidate.fitness) };
-  return before;
+export function progressDisplay(options: DisplayOptions = {}): ProgressDisplay {
+  const { stream = process.stderr, clock = SYSTEM_CLOCK, memory = memoryInUse } = options;
+  const canvas = stream.isTTY ? liveCanvas(stream, memory) : plainCanvas(memory);
+  return new Display(canvas, clock, options.history ?? null);
 }
 
-const retried = ({ index, message }: Extract<SearchEvent, { type: 'retried' }>) =>
-  `proposal ${index}: the worker failed and is tried again (${message})`;
+class Display implements ProgressDisplay {
+  readonly #canvas: Canvas;
+  readonly #clock: Clock;
+  readonly #history: History;
+  readonly #stopTicking: () => void;
+  #standing: Standing | undefined;
+  #started = 0;
+  #drawn = 0;
+  #ticked: number;
+  /** True where something happened since it was drawn. */
+  #stale = false;
 
-function liveDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
+  constructor(canvas: Canvas, clock: Clock, history: History) {
+    this.#canvas = canvas;
+    this.#clock = clock;
+    this.#history = history;
+    this.#ticked = clock.now();
+    this.#stopTicking = clock.every(TICK_SECONDS, () => this.#look());
+  }
+
+  readonly onEvent = (event: SearchEvent): void => {
+    this.#look();
+    const now = this.#clock.now();
+    if (event.type === 'started') {
+      this.#standing = new Standing(event, now, this.#history);
+      this.#started = now;
+      this.#drawn = now;
+    }
+    this.#standing?.absorb(event, now);
+    this.#stale = true;
+    const line = lineOf(event, this.#canvas.live);
+    if (line !== null) this.say(line);
+  };
+
+  readonly say = (text: string): void => {
+    this.#canvas.say(text);
+    if (this.#canvas.live) this.#draw();
+  };
+
+  readonly end = (): void => {
+    this.#stopTicking();
+    if (this.#stale) this.#draw();
+    this.#canvas.done();
+  };
+
+  /** What is to be done now and then, whether or not anything happens. */
+  #look(): void {
+    const now = this.#clock.now();
+    const gap = now - this.#ticked;
+    if (gap > ASLEEP_SECONDS) this.#standing?.slept(gap);
+    this.#ticked = now;
+    if (now - this.#drawn >= this.#canvas.pause(now - this.#started)) this.#draw();
+  }
+
+  #draw(): void {
+    if (!this.#standing) return;
+    const now = this.#clock.now();
+    this.#canvas.draw(this.#standing, now);
+    this.#drawn = now;
+    this.#stale = false;
+  }
+}
+
+/** What is said of an event in a line of its own, if anything. */
+function lineOf(event: SearchEvent, live: boolean): string | null {
+  if (event.type === 'retried')
+    return `proposal ${event.index}: the worker failed and is tried again (${event.message})`;
+  if (live) return null;
+  if (event.type === 'started') return `run ${event.run.id}: ${event.workers} workers`;
+  if (event.type === 'baseline') return `${event.name}: ${score(event.candidate.fitness)}`;
+  return null;
+}
+
+const LIVE_FRAME_SECONDS = 0.1;
+
+function liveCanvas(stream: NodeJS.WriteStream, memory: () => Memory): Canvas {
   const view = createLogUpdate(stream);
-  let standing: Standing | undefined;
-  let drawn = 0;
-  const draw = () => {
-    if (!standing) return;
-    const width = stream.columns ?? 80;
-    view(
-      describe(standing)
-        .map((line) => clip(line, width - 1))
-        .join('\n'),
-    );
-    drawn = performance.now();
-  };
-  const say = (text: string) => {
-    view.clear();
-    note(text);
-    draw();
-  };
   return {
-    onEvent(event) {
-      standing = absorb(standing, event);
-      if (event.type === 'retried') say(retried(event));
-      if (performance.now() - drawn >= LIVE_FRAME_MS) draw();
+    live: true,
+    pause: () => LIVE_FRAME_SECONDS,
+    draw(standing, now) {
+      const width = stream.columns ?? 80;
+      const lines = onScreen(standing.at(now), memory());
+      view(lines.map((line) => clip(line, width - 1)).join('\n'));
     },
-    say,
-    end() {
-      draw();
-      view.done();
+    say(text) {
+      view.clear();
+      note(text);
     },
+    done: () => view.done(),
   };
 }
 
-function plainDisplay(): ProgressDisplay {
-  let standing: Standing | undefined;
-  let told: Progress | undefined;
-  const tell = (progress: Progress) => {
-    told = progress;
-    note(inOneLine(progress));
-  };
-  return {
-    onEvent(event) {
-      standing = absorb(standing, event);
-      if (event.type === 'started') note(`run ${event.run.id}: ${event.workers} workers`);
-      if (event.type === 'retried') note(retried(event));
-      if (event.type === 'baseline') note(`${event.name}: ${score(event.candidate.fitness)}`);
-      if (event.type !== 'committed') return;
-      if (event.progress.seconds - (told?.seconds ?? 0) >= PLAIN_LINE_SECONDS) tell(event.progress);
-    },
-    say: note,
-    end() {
-      if (standing && standing.progress !== told) tell(standing.progress);
-    },
-  };
-}
+/** Every 10 s in the first minutes, every minute in the first hour, then every ten minutes. */
+export const plainPause = (sessionSeconds: number): number =>
+  sessionSeconds < 120 ? 10 : sessionSeconds < 3600 ? 60 : 600;
 
-const score = (fitness: number | null): string =>
-  fitness === null ? 'rejected' : percent(fitness);
-
-/** How the proposals ended, without the ways that none of them did. */
-export const describeOutcomes = ({ outcomes }: FunnelCounts): string =>
-  OUTCOME_NAMES.filter((name) => outcomes[name] > 0)
-    .map((name) => `${name} ${outcomes[name]}`)
-    .join(', ');
-
-const cacheHitsOf = ({ cacheHits }: FunnelCounts) => cacheHits.structural + cacheHits.functional;
-
-const timeLeft = ({ counts, total, proposalsPerSecond }: Progress): string =>
-  duration((total - counts.proposals) / proposalsPerSecond);
-
-function inOneLine(progress: Progress): string {
-  const { counts, total, best } = progress;
-  return [
-    `${counts.proposals} of ${total} proposals`,
-    `${counts.evaluated} trained`,
-    `${cacheHitsOf(counts)} cache hits`,
-    `best ${best ? percent(best.fitness) : 'none yet'}`,
-    `${progress.proposalsPerSecond.toFixed(1)}/s`,
-    `${timeLeft(progress)} left`,
-  ].join(', ');
-}
-
-/** The lines of the live display. */
-function describe({ run, workers, progress, zoo }: Standing): string[] {
-  const { counts, total } = progress;
-  const { structural, functional } = counts.cacheHits;
-  const rates = `${progress.proposalsPerSecond.toFixed(1)} proposals/s, ${progress.evaluationsPerSecond.toFixed(2)} trained/s`;
-  return [
-    `run ${run}  ${bar(counts.proposals / total)}  ${counts.proposals} of ${total} proposals  ${timeLeft(progress)} left`,
-    `funnel   ${describeOutcomes(counts) || 'nothing yet'}`,
-    `cache    ${structural + functional} hits (${structural} structural, ${functional} functional)`,
-    `trained  ${counts.evaluated}  (${rates}, ${workers} workers, ${progress.inFlight} in flight)`,
-    `best     ${describeBest(run, progress)}`,
-    `zoo      ${[...zoo].map(([name, fitness]) => `${name} ${score(fitness)}`).join(', ') || 'not scored yet'}`,
-  ];
-}
-
-function describeBest(run: number, { best }: Progress): string {
-  if (!best) return 'none yet';
-  const id = candidateId({ run, index: best.index });
-  return `${percent(best.fitness)}  ${id}  ${formatLayer(layerOf(best.genome))}`;
-}
-
-const BAR = 24;
-
-const bar = (share: number): string => {
-  const filled = Math.round(BAR * share);
-  return errColours.green('━'.repeat(filled)) + errColours.dim('━'.repeat(BAR - filled));
-};
+const plainCanvas = (memory: () => Memory): Canvas => ({
+  live: false,
+  pause: plainPause,
+  draw: (standing, now) => note(inOneLine(standing.at(now), memory())),
+  say: note,
+  done: () => {},
+});

@@ -25,9 +25,6 @@ export interface Progress {
   readonly best: Best | null;
   /** Time spent on the run, earlier sessions included. */
   readonly seconds: number;
-  /** Of this session. */
-  readonly proposalsPerSecond: number;
-  readonly evaluationsPerSecond: number;
 }
 
 export type SearchEvent =
@@ -125,7 +122,6 @@ class Search {
   #members: Member[];
   #next: number;
   #counts: FunnelCounts;
-  readonly #countsAtStart: FunnelCounts;
   #best: Best | null;
 
   constructor(options: SearchOptions, run: Run) {
@@ -147,7 +143,6 @@ class Search {
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;
     this.#members = this.#storedMembers();
     this.#counts = countFunnel(store.candidates.funnel(run.id));
-    this.#countsAtStart = this.#counts;
     const best = store.candidates.best(run.id);
     this.#best = best && better(null, { ...best, seconds: 0 });
   }
@@ -261,25 +256,16 @@ class Search {
   }
 
   #seconds(): number {
-    return this.#run.seconds + this.#sessionSeconds();
-  }
-
-  #sessionSeconds(): number {
-    return (this.#now() - this.#start) / 1000;
+    return this.#run.seconds + (this.#now() - this.#start) / 1000;
   }
 
   #progress(): Progress {
-    const session = this.#sessionSeconds() || Number.MIN_VALUE;
-    const since = (count: (counts: FunnelCounts) => number) =>
-      (count(this.#counts) - count(this.#countsAtStart)) / session;
     return {
       counts: this.#counts,
       total: this.#config.proposals,
       inFlight: this.#flight.size,
       best: this.#best,
       seconds: this.#seconds(),
-      proposalsPerSecond: since(({ proposals }) => proposals),
-      evaluationsPerSecond: since(({ evaluated }) => evaluated),
     };
   }
 }

@@ -46,13 +46,15 @@ export function populationAt(
   return members.slice(Math.max(0, end - window), end);
 }
 
+type Scored = Pick<Member, 'accuracies'>;
+
 /** True where `a` is nowhere worse than `b` and somewhere better. */
-export const dominates = (a: Member, b: Member): boolean =>
+export const dominates = (a: Scored, b: Scored): boolean =>
   a.accuracies.every((accuracy, i) => accuracy >= (b.accuracies[i] as number)) &&
   a.accuracies.some((accuracy, i) => accuracy > (b.accuracies[i] as number));
 
 /** The members that no other one dominates. */
-export const paretoFront = (members: readonly Member[]): Member[] =>
+export const paretoFront = <M extends Scored>(members: readonly M[]): M[] =>
   members.filter((member) => !members.some((other) => dominates(other, member)));
 
 /** The members with the best mean accuracy. */

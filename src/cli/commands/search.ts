@@ -13,9 +13,10 @@ import { costOf } from '../cost.ts';
 import { INTERRUPTED, interruptibly } from '../interrupt.ts';
 import { addFlags, countFrom, dbOption, jsonOption } from '../options.ts';
 import { duration, note, percent, print, printJson } from '../output.ts';
-import { describeOutcomes, progressDisplay } from '../progress.ts';
+import { progressDisplay } from '../progress.ts';
 import { addProtocolOptions } from '../protocol-options.ts';
 import { SEARCH_FLAGS, type SettingOptions, searchConfigOf } from '../settings.ts';
+import { describeOutcomes } from '../standing.ts';
 
 export const searchCommand = (program: Command) =>
   addFlags(addProtocolOptions(program.command('search')), SEARCH_FLAGS)
@@ -66,7 +67,7 @@ async function runInThreads(
   const dataset = loadDataset(name, { pool: pooling });
   const store = openStore(db);
   const pool = threadPool({ dataset, workers });
-  const display = progressDisplay();
+  const display = progressDisplay({ history: store });
   try {
     return await interruptibly(
       (signal) => runSearch({ config, store, pool, signal, onEvent: display.onEvent }),
