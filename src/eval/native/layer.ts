@@ -8,11 +8,12 @@ import {
 import { hasBatch, type LayerShape } from '../../graph/extent.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import { moments } from '../../graph/ops.ts';
-import type { Arena } from './arena.ts';
-import type { Operand, ProgramWriter, Tensor } from './encode.ts';
+import { type Arena, align } from './arena.ts';
+import { type Operand, type ProgramWriter, type Tensor, tensorFloats } from './encode.ts';
+import { type Kept, keepValues } from './keep.ts';
 import { argsOf, isSpatial, lower, type MachineGraph } from './lower.ts';
 import { type Phase, schedule } from './schedule.ts';
-import { type Binding, emitPhase, emitSmall, type Target } from './sweep.ts';
+import { type Binding, emitPhase, emitSmall, holdsImages, type Target } from './sweep.ts';
 
 export type LayerParameter = 'v0' | 'v1' | 'gamma' | 'beta';
 
@@ -30,6 +31,8 @@ export interface CompiledLayer {
   readonly inferencePhases: readonly Phase[];
   /** Nodes of the training graph whose slots outlive the forward program. */
   readonly kept: readonly number[];
+  /** Spatial values that later programs read. */
+  readonly keptValues: readonly Kept[];
   /** The raw batch statistics behind the moving statistics, and where those start. */
   readonly statistics: readonly { readonly node: number; readonly initial: number }[];
 }
@@ -66,13 +69,22 @@ export function compileLayer(
     gradients,
     new Set([...leaves, ...computed]),
   );
+  const period = leastCommonMultiple(shape.channels, lanes);
+  const kept = keepValues(
+    training,
+    { ...store, dx: outputs.dx },
+    [forward, backward],
+    shape,
+    holdsImages(shape, period),
+  );
   const readLater = new Set([...inputsOf(training, backward), ...gradients, ...raw]);
   return {
     shape,
-    period: leastCommonMultiple(shape.channels, lanes),
+    period,
     training,
-    forward,
-    backward,
+    forward: kept.programs[0]!,
+    backward: kept.programs[1]!,
+    keptValues: kept.kept,
     inference,
     inferencePhases: schedule(
       inference,
@@ -136,15 +148,23 @@ export interface Scratch {
   readonly constant: (value: number, period: number) => number;
 }
 
-/** Floats of scratch slots that any program of the layer may need. */
-export function scratchFloats({ training, inference, shape, period }: CompiledLayer): number {
+/** Floats of scratch that any program of the layer may need: slots, and then kept values that do not last. */
+export function scratchFloats(layer: CompiledLayer): number {
+  const passing = layer.keptValues.filter(({ lasting }) => !lasting).length;
+  return scratchSlotFloats(layer) + passing * align(keptFloats(layer));
+}
+
+function scratchSlotFloats({ training, inference, shape, period }: CompiledLayer): number {
   const floats = ({ nodes }: MachineGraph<string>) =>
     nodes.reduce(
       (sum, node) => sum + (isSpatial(node) ? 0 : slotFloats(node, shape.batch, period)),
       0,
     );
-  return Math.max(floats(training), floats(inference));
+  return align(Math.max(floats(training), floats(inference)));
 }
+
+const keptFloats = ({ shape }: CompiledLayer): number =>
+  tensorFloats({ ...shape, halo: 0 }, shape.batch);
 
 const slotFloats = (node: MachineGraph<string>['nodes'][number], batch: number, period: number) =>
   node.kind === 'reduce' ? 3 * period : hasBatch(node.extent) ? batch * period : period;
@@ -157,6 +177,7 @@ export class PlacedLayer {
   readonly #place: LayerPlace;
   readonly #scratch: Scratch;
   readonly #kept: ReadonlyMap<number, number>;
+  readonly #values: ReadonlyMap<number, Tensor>;
   readonly #spread: ReadonlyMap<LayerParameter, number>;
 
   constructor(layer: CompiledLayer, place: LayerPlace, scratch: Scratch, arena: Arena) {
@@ -170,6 +191,7 @@ export class PlacedLayer {
         arena.allocate(slotFloats(training.nodes[id]!, shape.batch, period)),
       ]),
     );
+    this.#values = keptTensors(layer, scratch, arena);
     const names = Object.keys(place.parameters) as LayerParameter[];
     this.#spread = new Map(names.map((name) => [name, arena.allocate(period)]));
     this.moving = layer.statistics.map(({ initial }) => ({
@@ -232,7 +254,9 @@ export class PlacedLayer {
     const { x, dy } = this.#place;
     const { period } = this.#layer;
     const { registers } = this.#scratch;
-    return { graph, period, inputs: { x, dy }, targets, registers, slot: this.#slots(graph) };
+    const kept = graph === this.#layer.training ? this.#values : new Map<number, Tensor>();
+    const slot = this.#slots(graph);
+    return { graph, period, inputs: { x, dy }, targets, kept, registers, slot };
   }
 
   /** Addresses of slots: kept ones have their own, the others are put one after another into scratch. */
@@ -278,6 +302,24 @@ export class PlacedLayer {
   #small(out: ProgramWriter, write: () => void): void {
     emitSmall(out, this.#layer.shape.channels, this.#layer.period, write);
   }
+}
+
+/** Places for the kept values: those that last have their own, the others stand behind the slots in scratch. */
+function keptTensors(layer: CompiledLayer, scratch: Scratch, arena: Arena): Map<number, Tensor> {
+  const { height, width, channels } = layer.shape;
+  const floats = keptFloats(layer);
+  let next = scratch.slots + scratchSlotFloats(layer);
+  const place = (lasting: boolean): number => {
+    if (lasting) return arena.allocate(floats);
+    next += align(floats);
+    return next - align(floats);
+  };
+  return new Map(
+    layer.keptValues.map(({ node, lasting }) => [
+      node,
+      { offset: place(lasting), height, width, channels, halo: 0 },
+    ]),
+  );
 }
 
 const slotAt = (at: number): Operand => ({ kind: 'slot', at });

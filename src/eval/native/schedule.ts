@@ -8,6 +8,8 @@ export interface Pass {
   /** Reductions to be accumulated, and nodes to be stored, in this pass. */
   readonly reductions: readonly number[];
   readonly stores: readonly string[];
+  /** Spatial nodes that this pass computes anyway and puts into memory for later ones. */
+  readonly keeps: readonly number[];
   /** Ends of those reductions that hold for one image. */
   readonly epilogue: readonly number[];
 }
@@ -46,7 +48,7 @@ export function schedule(
     while (phases.length <= phase) phases.push({ small: [], passes: [] });
     const { passes } = phases[phase]!;
     while (passes.length <= pass)
-      passes.push({ prelude: [], reductions: [], stores: [], epilogue: [] });
+      passes.push({ prelude: [], reductions: [], stores: [], keeps: [], epilogue: [] });
     return passes[pass]!;
   };
   for (const id of needed) place(graph, id, levels, passAt, phases);

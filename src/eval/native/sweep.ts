@@ -1,3 +1,4 @@
+import type { LayerShape } from '../../graph/extent.ts';
 import type { Operand, ProgramWriter, Tensor } from './encode.ts';
 import { RECORD_WORDS } from './isa.ts';
 import { argsOf, isSpatial, type MachineGraph, type MachineNode, type Scope } from './lower.ts';
@@ -16,6 +17,8 @@ export interface Binding {
   readonly period: number;
   readonly inputs: Readonly<Partial<Record<'x' | 'dy', Tensor>>>;
   readonly targets: Readonly<Record<string, { readonly node: number; readonly target: Target }>>;
+  /** Where the values that passes keep stand. */
+  readonly kept: ReadonlyMap<number, Tensor>;
   /** Where the value of a node without space stands, or the running sums of a reduction. */
   readonly slot: (id: number) => Operand;
   /** Space for tile registers: grows to what the largest sweep needs. */
@@ -65,7 +68,9 @@ function counted(out: ProgramWriter, write: () => void): void {
 }
 
 const isEmpty = (pass: Pass): boolean =>
-  [pass.prelude, pass.reductions, pass.stores, pass.epilogue].every((list) => list.length === 0);
+  [pass.prelude, pass.reductions, pass.stores, pass.keeps, pass.epilogue].every(
+    (list) => list.length === 0,
+  );
 
 function shapeOf(binding: Binding): Tensor {
   const tensor = binding.inputs.x ?? binding.inputs.dy;
@@ -95,9 +100,9 @@ function emitSweep(passes: readonly Pass[], binding: Binding, out: ProgramWriter
 }
 
 /** Every tensor that the sweep may read or write, each once. */
-function tensorsOf(passes: readonly Pass[], { inputs, targets }: Binding): Tensor[] {
+function tensorsOf(passes: readonly Pass[], { inputs, targets, kept }: Binding): Tensor[] {
   const stored = passes.flatMap((pass) => pass.stores.map((name) => targets[name]!.target.tensor));
-  const all = [inputs.x, inputs.dy, ...stored].filter((t) => t !== undefined);
+  const all = [inputs.x, inputs.dy, ...stored, ...kept.values()].filter((t) => t !== undefined);
   return all.filter((t, i) => all.findIndex((other) => other.offset === t.offset) === i);
 }
 
@@ -136,6 +141,11 @@ function emitPass(pass: Pass, tile: TileEmitter, binding: Binding, out: ProgramW
   count(1);
   for (const id of pass.epilogue) slotRecord(id, binding, out);
   count(2);
+}
+
+/** Whether a tile holds a whole image, so that registers live on from pass to pass. */
+export function holdsImages({ height, width, channels }: LayerShape, period: number): boolean {
+  return pixelsPerTile(height * width, channels, period) >= height * width;
 }
 
 /** Tiles of equal size, in whole periods, of about `TILE_FLOATS`. */
@@ -178,17 +188,26 @@ class TileEmitter {
     this.#binding = binding;
     this.#tensors = tensors;
     this.#out = out;
+    const own = new Set(passes.flatMap((pass) => pass.keeps));
+    for (const [id, tensor] of binding.kept)
+      if (!own.has(id)) this.#values.set(id, this.#operand(tensor));
     for (const { reductions, stores } of passes) {
       for (const id of reductions) this.#use(argsOf(this.#node(id))[0]!);
       for (const name of stores) this.#use(binding.targets[name]!.node);
     }
+    for (const id of own) this.#use(id);
   }
 
-  emit({ reductions, stores }: Pass): void {
+  emit({ reductions, stores, keeps }: Pass): void {
     for (const id of reductions) this.#reduce(id);
     for (const name of stores) {
       const { node, target } = this.#binding.targets[name]!;
       this.#store(node, target);
+    }
+    // Computed by now, unless it was for a store that is not wanted.
+    for (const id of keeps) {
+      this.#value(id);
+      this.#release(id);
     }
   }
 
@@ -202,7 +221,7 @@ class TileEmitter {
   #use(id: number): void {
     const uses = this.#uses.get(id) ?? 0;
     this.#uses.set(id, uses + 1);
-    if (uses === 0 && isSpatial(this.#node(id)))
+    if (uses === 0 && isSpatial(this.#node(id)) && !this.#values.has(id))
       for (const a of argsOf(this.#node(id))) this.#use(a);
   }
 
@@ -210,7 +229,9 @@ class TileEmitter {
   #fusible(id: number, code: string): readonly number[] | undefined {
     const node = this.#node(id);
     const once = this.#uses.get(id) === 1 && !this.#values.has(id) && isSpatial(node);
-    return once && node.kind === 'map' && node.code === code ? node.args : undefined;
+    return once && !this.#binding.kept.has(id) && node.kind === 'map' && node.code === code
+      ? node.args
+      : undefined;
   }
 
   #reduce(id: number): void {
@@ -239,6 +260,7 @@ class TileEmitter {
         known ||
         !isSpatial(this.#node(id)) ||
         this.#uses.get(id)! > 1 ||
+        this.#binding.kept.has(id) ||
         this.#node(id).kind !== 'map'
       ) {
         this.#out.record('copy', dst, [known ?? this.#value(id)]);
@@ -283,7 +305,8 @@ class TileEmitter {
     const { code, args: ids } = this.#fused(node.code, node.args);
     const args = ids.map((a) => this.#value(a));
     for (const a of new Set(ids)) this.#release(a, ids.filter((b) => b === a).length);
-    const dst = target ?? this.#register();
+    const kept = this.#binding.kept.get(id);
+    const dst = target ?? (kept ? this.#operand(kept) : this.#register());
     this.#out.record(code, dst, args);
     if (!target) this.#values.set(id, dst);
     return dst;

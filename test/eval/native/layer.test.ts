@@ -79,6 +79,9 @@ describe('generated programs', () => {
       sweep
         pass 0 tile
           s6 = stats t0
+          r0 = mul t0 s0
+          t4 = sigmoid r0
+          t3 = mul t0 t4
         pass 0 end
           n7 = moment s6
           n8 = moment s6
@@ -87,10 +90,7 @@ describe('generated programs', () => {
           n10 = reciprocal n9
           n11 = mul n10 s2
         pass 1 tile
-          r0 = mul t0 s0
-          r0 = sigmoid r0
-          r0 = mul t0 r0
-          t2 = fma r0 n11 s4"
+          t2 = fma t3 n11 s4"
     `);
     expect(backward).toMatchInlineSnapshot(`
       "sweep
@@ -99,15 +99,12 @@ describe('generated programs', () => {
           n3 = mul s4 n2
         pass 0 tile
           s5 = sum t1
-          r0 = mul t0 s4
-          r0 = sigmoid r0
-          r1 = mul t0 r0
-          s6 = dot r1 t1
-          r1 = mul t0 t1
+          s6 = dot t3 t1
+          r0 = mul t0 t1
+          r0 = mul t4 r0
+          r1 = sub s7 t4
           r1 = mul r0 r1
-          r2 = sub s7 r0
-          r2 = mul r1 r2
-          s8 = dot t0 r2
+          s8 = dot t0 r1
         pass 0 end
           n9 = fold s6
           n10 = fold s8
@@ -122,11 +119,11 @@ describe('generated programs', () => {
           n19 = mul n2 n10
           s20 = sum n19
         pass 1 tile
-          r1 = sub t0 n21
-          r0 = mul r0 t1
-          r0 = mul n2 r0
-          r0 = fnma n18 r1 r0
-          t2 = fma r2 n3 r0
+          r0 = sub t0 n21
+          r2 = mul t4 t1
+          r2 = mul n2 r2
+          r2 = fnma n18 r0 r2
+          t2 = fma r1 n3 r2
       small
         s22 = fold s5
         s23 = fold s12
@@ -161,9 +158,9 @@ describe('generated programs', () => {
       sweep
         pass 0 tile
           r0 = fma t0 s0 n10
-          r0 = max s12 r0
-          r0 = div t0 r0
-          t2 = fma r0 s2 s4"
+          t4 = max s12 r0
+          t3 = div t0 t4
+          t2 = fma t3 s2 s4"
     `);
   });
 });
