@@ -32,6 +32,8 @@ export const SHAPES: readonly LayerShape[] = [
   { batch: 4, height: 1, width: 1, channels: 16, groups: 4 },
   { batch: 2, height: 9, width: 13, channels: 12, groups: 12 },
   { batch: 2, height: 6, width: 6, channels: 40, groups: 8 },
+  // An image of more than one tile.
+  { batch: 1, height: 19, width: 15, channels: 16, groups: 4 },
 ];
 
 /** Of the entries of x. */

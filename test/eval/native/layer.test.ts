@@ -135,6 +135,16 @@ describe('generated programs', () => {
     `);
   });
 
+  it('sigmoid and tanh are computed once, and what comes before the last sums is not computed again', () => {
+    const { forward, backward } = programs(
+      'tanh(sigmoid(max(v1 * x, v0)) / std[wh](x)) / std[bwh](x) / std[whc](x)',
+    );
+    for (const code of ['sigmoid', 'tanh']) expect(forward.split(`= ${code} `)).toHaveLength(2);
+    expect(backward).not.toMatch(/sigmoid|tanh/);
+    const lastSweep = backward.slice(backward.lastIndexOf('sweep'));
+    expect(lastSweep).not.toMatch(/step/);
+  });
+
   it('a moment over the batch costs a second sweep', () => {
     const { forward } = programs('x / max(std[bwh](x), v1*x + std[wh](x))');
     expect(forward).toMatchInlineSnapshot(`
@@ -158,8 +168,8 @@ describe('generated programs', () => {
       sweep
         pass 0 tile
           r0 = fma t0 s0 n10
-          t4 = max s12 r0
-          t3 = div t0 t4
+          r0 = max s12 r0
+          t3 = div t0 r0
           t2 = fma t3 s2 s4"
     `);
   });
