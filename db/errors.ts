@@ -53,3 +53,9 @@ export function explaining<T>(path: string, work: () => T): T {
     throw explained(error, path);
   }
 }
+
+/** True for the error of a statement that met another program's lock, explained or not. */
+export function isLocked(error: unknown): boolean {
+  const cause = error instanceof UserError ? error.cause : error;
+  return cause instanceof Database.SqliteError && cause.code.startsWith('SQLITE_BUSY');
+}

@@ -87,4 +87,41 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (protocol_key, functional_key, candidate)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- One row for each time that somebody worked on a run.
+  CREATE TABLE sessions (
+    run INTEGER NOT NULL REFERENCES runs (id),
+    -- From 1.
+    number INTEGER NOT NULL,
+    started TEXT NOT NULL,
+    -- Null while it lasts and where it was killed.
+    ended TEXT,
+    -- Brought up to date by every commit.
+    seconds REAL NOT NULL DEFAULT 0,
+    workers INTEGER NOT NULL,
+    stopped TEXT CHECK (stopped IN ('finished', 'interrupted', 'failed')),
+    -- Why, in words.
+    detail TEXT,
+    PRIMARY KEY (run, number),
+    CHECK ((ended IS NOT NULL) = (stopped IS NOT NULL)),
+    CHECK (detail IS NULL OR stopped IS NOT NULL)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What went wrong and did not end the run. No decision depends on it.
+  CREATE TABLE faults (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs (id),
+    -- The proposal that was evaluated; null where it concerned none.
+    idx INTEGER,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX faults_by_run ON faults (run);
+
+  -- The number of proposals became one of several conditions that stop a run.
+  UPDATE runs SET config =
+    json_set(json_remove(config, '$.proposals'), '$.stop.proposals', json_extract(config, '$.proposals'))
+  WHERE json_type(config, '$.proposals') IS NOT NULL;
+  `,
 ];

@@ -1,7 +1,5 @@
 import type { Database } from 'better-sqlite3';
-
-/** How a session of a run ended. */
-export type Stop = 'finished' | 'interrupted';
+import type { Stop } from './sessions.ts';
 
 export interface Run {
   readonly id: number;
@@ -13,7 +11,7 @@ export interface Run {
   readonly horizon: number;
   /** Time spent on it, all sessions together. */
   readonly seconds: number;
-  /** Null while it is running, and where it was killed. */
+  /** How its last session ended; null while that lasts, and where it was killed. */
   readonly stopped: Stop | null;
   /** Committed proposals, baselines not counted. */
   readonly proposals: number;
@@ -75,6 +73,7 @@ export function runRepository(db: Database) {
   const byId = db.prepare(`${SELECT} WHERE id = ?`);
   const all = db.prepare(`${SELECT} ORDER BY id`);
   const stop = db.prepare('UPDATE runs SET stopped = ?, seconds = ? WHERE id = ?');
+  const configure = db.prepare('UPDATE runs SET config = ?, stopped = NULL WHERE id = ?');
   const protocol = db.prepare('SELECT protocol FROM protocols WHERE key = ?').pluck();
   const protocols = db.prepare('SELECT key, protocol FROM protocols ORDER BY key');
 
@@ -98,6 +97,11 @@ export function runRepository(db: Database) {
     /** Notes how a session ended, or with null that one begins. */
     stopped(id: number, stopped: Stop | null, seconds: number): void {
       stop.run(stopped, seconds, id);
+    },
+
+    /** Stores what the run goes on with when a session begins. */
+    resumed(id: number, config: object): void {
+      configure.run(JSON.stringify(config), id);
     },
 
     /** The protocol behind a key, as it was stored. */

@@ -1,9 +1,11 @@
 import { type Candidate, candidateRepository } from './candidates.ts';
 import { explaining } from './errors.ts';
 import { evaluationRepository } from './evaluations.ts';
+import { type Fault, faultRepository } from './faults.ts';
 import { leaderboardRepository } from './leaderboard.ts';
 import { type Opened, openForReading, openForWriting } from './open.ts';
-import { type NewRun, type Run, runRepository, type Stop } from './runs.ts';
+import { type NewRun, type Run, runRepository } from './runs.ts';
+import { type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
 
 /** A candidate that is ready to be committed. */
@@ -12,18 +14,39 @@ export interface Settled extends Candidate {
   readonly seconds: number;
 }
 
+/** What a run's session is known by, and the time it has taken. */
+export interface SessionTime {
+  readonly number: number;
+  readonly seconds: number;
+}
+
+/** What is noted with a commit. */
+export interface Moment {
+  /** Time spent on the run, all sessions together. */
+  readonly seconds: number;
+  /** The time of day, ISO 8601. */
+  readonly at: string;
+  readonly session?: SessionTime;
+  /** What went wrong since the last commit. */
+  readonly faults?: readonly Fault[];
+}
+
 export interface StoreOptions {
   /** For the commands that only ask: works while another process writes. */
   readonly readonly?: boolean;
   /** The size, in pages of 4 KiB, beyond which the database refuses to grow as if the disk were full. */
   readonly maxPages?: number;
+  /** How long a statement blocks this process where another program holds a lock, in milliseconds. */
+  readonly patience?: number;
 }
 
 /** Opens the database, creating it unless it is only to be read. UserErrors say what is wrong with the file. */
-export function openStore(path: string, { readonly = false, maxPages }: StoreOptions = {}): Store {
+export function openStore(path: string, options: StoreOptions = {}): Store {
+  const { readonly = false, maxPages, patience } = options;
   return explaining(path, () => {
     const opened = readonly ? openForReading(path) : openForWriting(path);
     if (maxPages !== undefined) opened.db.pragma(`max_page_count = ${maxPages}`);
+    if (patience !== undefined) opened.db.pragma(`busy_timeout = ${patience}`);
     return new Store(path, opened);
   });
 }
@@ -34,6 +57,8 @@ export class Store {
   readonly runs: ReturnType<typeof runRepository>;
   readonly candidates: ReturnType<typeof candidateRepository>;
   readonly evaluations: ReturnType<typeof evaluationRepository>;
+  readonly sessions: ReturnType<typeof sessionRepository>;
+  readonly faults: ReturnType<typeof faultRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
   readonly stats: ReturnType<typeof statsRepository>;
   readonly #opened: Opened;
@@ -45,6 +70,8 @@ export class Store {
     this.runs = runRepository(db);
     this.candidates = candidateRepository(db);
     this.evaluations = evaluationRepository(db);
+    this.sessions = sessionRepository(db);
+    this.faults = faultRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
     this.stats = statsRepository(db);
   }
@@ -55,20 +82,40 @@ export class Store {
     return this.runs.byId(id) as Run;
   }
 
-  /**
-   * Commits candidates, which must be the next ones of the run in order, with their evaluations: all of
-   * them or none. `seconds` is the time spent on the run so far, `at` the time of day.
-   */
-  commit(run: Run, settled: readonly Settled[], { seconds, at }: { seconds: number; at: string }) {
-    this.#write(() => {
-      for (const candidate of settled) this.#insert(run, candidate, at);
-      this.runs.stopped(run.id, null, seconds);
+  /** Opens a session of a run that goes on with `config`. Returns the session's number. */
+  beginSession(
+    run: Run,
+    session: { readonly started: string; readonly workers: number; readonly config: object },
+  ): number {
+    return this.#write(() => {
+      this.runs.resumed(run.id, session.config);
+      return this.sessions.begin(run.id, session);
     });
   }
 
-  /** Notes how a session of a run ended. */
-  stop(run: Run, stop: Stop, seconds: number): void {
-    this.#write(() => this.runs.stopped(run.id, stop, seconds));
+  /**
+   * Commits candidates, which must be the next ones of the run in order, with their evaluations: all of
+   * them or none.
+   */
+  commit(run: Run, settled: readonly Settled[], moment: Moment): void {
+    this.#write(() => {
+      for (const candidate of settled) this.#insert(run, candidate, moment.at);
+      this.runs.stopped(run.id, null, moment.seconds);
+      const { session, faults = [] } = moment;
+      if (session) this.sessions.spent(run.id, session.number, session.seconds);
+      for (const fault of faults) this.faults.insert(run.id, fault);
+    });
+  }
+
+  /** Notes how a session of a run ended, and why. */
+  stop(run: Run, stop: Stop, moment: Moment & { readonly detail?: string }): void {
+    this.#write(() => {
+      this.runs.stopped(run.id, stop, moment.seconds);
+      const { at, session, detail = null, faults = [] } = moment;
+      const how = { ended: at, stopped: stop, detail };
+      if (session) this.sessions.end(run.id, session.number, { ...how, seconds: session.seconds });
+      for (const fault of faults) this.faults.insert(run.id, fault);
+    });
   }
 
   /** Answers several questions from one state of the database, whatever is committed meanwhile. */
@@ -90,7 +137,7 @@ export class Store {
     });
   }
 
-  #write(work: () => void): void {
-    explaining(this.path, () => this.#opened.db.transaction(work).immediate());
+  #write<T>(work: () => T): T {
+    return explaining(this.path, () => this.#opened.db.transaction(work).immediate());
   }
 }

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
-import type { Run, Stop } from '../../db/runs.ts';
+import type { Run } from '../../db/runs.ts';
+import type { Stop } from '../../db/sessions.ts';
 import type { Settled, Store } from '../../db/store.ts';
 import type { JobResult } from '../../workers/messages.ts';
 import { UserError } from '../errors.ts';
@@ -159,7 +160,8 @@ class Search {
     }
     const stopped =
       this.#next < this.#config.proposals || this.#flight.size > 0 ? 'interrupted' : 'finished';
-    this.#store.stop(this.#run, stopped, this.#seconds());
+    const time = { seconds: this.#seconds(), at: this.#date().toISOString() };
+    this.#store.stop(this.#run, stopped, time);
     return {
       runId: this.#run.id,
       counts: this.#counts,

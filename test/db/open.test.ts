@@ -64,7 +64,7 @@ describe('opening a database', () => {
         expect(complaint(text, options)).toMatch(/notes.txt is not a database; /);
         expect(complaint(foreign, options)).toMatch(/is a database, but not one of evolayer; /);
         expect(complaint(newer, options)).toMatch(
-          /has version 4, and this evolayer knows .* up to 1; /,
+          /has version 5, and this evolayer knows .* up to 2; /,
         );
         expect(complaint(folder, options)).toMatch(/is a folder; /);
       }

@@ -138,7 +138,7 @@ describe('runs', () => {
     const [listed] = store.runs.list();
     expect(listed).toMatchObject({ proposals: 2, evaluated: 1, bestFitness: 0.6, seconds: 12 });
     expect(listed).toMatchObject({ stopped: null, config: { seed: 7 }, protocolKey: 'p1' });
-    store.stop(run, 'finished', 13);
+    store.stop(run, 'finished', { ...TIME, seconds: 13 });
     expect(store.runs.byId(1)).toMatchObject({ stopped: 'finished', seconds: 13 });
     expect(store.runs.byId(2)).toBeNull();
     expect(store.runs.protocol('p1')).toEqual({ steps: 300 });

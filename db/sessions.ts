@@ -1,0 +1,59 @@
+import type { Database } from 'better-sqlite3';
+
+/** How a session of a run ended. */
+export type Stop = 'finished' | 'interrupted' | 'failed';
+
+/** One time that somebody worked on a run. */
+export interface Session {
+  readonly run: number;
+  /** From 1. */
+  readonly number: number;
+  /** ISO 8601. */
+  readonly started: string;
+  /** Null while it lasts, and where it was killed. */
+  readonly ended: string | null;
+  /** Time spent, up to its last commit. */
+  readonly seconds: number;
+  readonly workers: number;
+  readonly stopped: Stop | null;
+  /** Why it ended: what it reached, the signal, or what went wrong. */
+  readonly detail: string | null;
+}
+
+/** How a session ends. */
+export interface SessionEnd {
+  readonly ended: string;
+  readonly seconds: number;
+  readonly stopped: Stop;
+  readonly detail: string | null;
+}
+
+export function sessionRepository(db: Database) {
+  const insert = db
+    .prepare(`
+    INSERT INTO sessions (run, number, started, workers)
+    SELECT $run, ifnull(max(number), 0) + 1, $started, $workers FROM sessions WHERE run = $run
+    RETURNING number`)
+    .pluck();
+  const ofRun = db.prepare('SELECT * FROM sessions WHERE run = ? ORDER BY number');
+  const spend = db.prepare('UPDATE sessions SET seconds = ? WHERE run = ? AND number = ?');
+  const end = db.prepare(`
+    UPDATE sessions SET ended = $ended, seconds = $seconds, stopped = $stopped, detail = $detail
+    WHERE run = $run AND number = $number`);
+
+  return {
+    /** Call inside a transaction. Returns the session's number. */
+    begin: (run: number, session: { readonly started: string; readonly workers: number }): number =>
+      insert.get({ run, ...session }) as number,
+
+    /** Notes the time that a session has taken so far. */
+    spent: (run: number, number: number, seconds: number): void =>
+      void spend.run(seconds, run, number),
+
+    end: (run: number, number: number, how: SessionEnd): void =>
+      void end.run({ run, number, ...how }),
+
+    /** Oldest first. */
+    ofRun: (run: number): Session[] => ofRun.all(run) as Session[],
+  };
+}

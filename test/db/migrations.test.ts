@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { describe, expect, test } from 'vitest';
+import { MIGRATIONS } from '../../db/migrations.ts';
+import { openStore } from '../../db/store.ts';
+import { inFolder } from './records.ts';
+
+/** A database as the first version wrote it, with two runs of which the second one was killed. */
+function writeVersion1(path: string): void {
+  const db = new Database(path);
+  db.pragma('journal_mode = WAL');
+  db.exec(MIGRATIONS[0] as string);
+  db.pragma(`application_id = ${0x65766c79}`);
+  db.pragma('user_version = 1');
+  db.exec(`
+    INSERT INTO protocols VALUES ('p1', '{"steps":300}');
+    INSERT INTO runs (started, config, protocol_key, horizon, seconds, stopped) VALUES
+      ('2026-01-01T00:00:00.000Z', '{"seed":7,"proposals":40,"tournament":0.05}', 'p1', 0, 3.5, 'finished'),
+      ('2026-01-02T00:00:00.000Z', '{"proposals":1000000000,"warmStart":[]}', 'p1', 1, 9.25, NULL);
+    INSERT INTO candidates (run, idx, genome, structural_key, functional_key, origin, repeat, outcome,
+      numbers, fitness)
+    VALUES (1, 0, '{"nodes":[{"op":"neg","args":[0]}]}', 's', 'f', 'random', 0, 'evaluated',
+      '{"perAnchor":[{"anchor":"a","accuracy":0.5,"loss":1,"steps":3,"seconds":0}]}', 0.5);
+    INSERT INTO evaluations VALUES ('p1', 'f', 0, 0, 'a', 0.5, 1, 3, 2, 1, '2026-01-01T00:00:01.000Z');`);
+  db.close();
+}
+
+describe.each([
+  ['writer', {}],
+  ['reader', { readonly: true }],
+])('a database of version 1, opened by a %s', (_, options) => {
+  test('is brought up to date, with the number of proposals among the conditions', () =>
+    inFolder((folder) => {
+      const path = join(folder, 'old.db');
+      writeVersion1(path);
+      const store = openStore(path, options);
+      expect(store.runs.list().map(({ config }) => config)).toEqual([
+        { seed: 7, tournament: 0.05, stop: { proposals: 40 } },
+        { warmStart: [], stop: { proposals: 1_000_000_000 } },
+      ]);
+      expect(store.runs.byId(1)).toMatchObject({ proposals: 1, seconds: 3.5, stopped: 'finished' });
+      expect(store.runs.byId(2)).toMatchObject({ horizon: 1, seconds: 9.25, stopped: null });
+      expect(store.candidates.at(1, 0)).toMatchObject({ functionalKey: 'f', fitness: 0.5 });
+      expect(store.evaluations.ofFunction('p1', 'f')).toHaveLength(1);
+      expect(store.sessions.ofRun(1)).toEqual([]);
+      expect(store.faults.ofRun(1)).toEqual([]);
+      store.close();
+      const db = new Database(path);
+      expect(db.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length);
+      db.close();
+    }));
+});
