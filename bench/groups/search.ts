@@ -39,7 +39,7 @@ async function run(bench: Bench, results: Results): Promise<void> {
 
 /** What one search does in a minute. */
 async function searchOnce({ settings, engine }: Bench) {
-  const flags = settings.quick ? { proposals: QUICK_PROPOSALS } : {};
+  const flags = settings.quick ? { stop: { proposals: QUICK_PROPOSALS } } : {};
   const config = resolveSearchConfig({ flags, numerics: engine.numerics });
   const { name, pool: pooling } = config.protocol.dataset;
   const dataset = loadDataset(name, { pool: pooling });

@@ -20,11 +20,7 @@ export interface Cost {
 const WARM_UP = 2;
 const TIMED = 8;
 
-export function costOf(
-  { protocol, proposals }: SearchConfig,
-  engine: Engine,
-  workers: number,
-): Cost {
+export function costOf({ protocol, stop }: SearchConfig, engine: Engine, workers: number): Cost {
   const { layer } = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
   const dataset = loadDataset(protocol.dataset.name, { pool: protocol.dataset.pool });
   const { images, labels } = dataset.train;
@@ -39,7 +35,7 @@ export function costOf(
   return {
     failedTestSeconds: protocol.quality.steps * steps[0]!,
     trainingSeconds,
-    atMostSeconds: (proposals * trainingSeconds) / workers,
+    atMostSeconds: (stop.proposals * trainingSeconds) / workers,
   };
 }
 

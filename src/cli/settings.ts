@@ -6,11 +6,29 @@ import { ZOO } from '../graph/zoo.ts';
 import { resolveSearchConfig, type SearchConfig } from '../search/config.ts';
 import { readJson } from './files.ts';
 
+/** Where a search stops; these may be given again when it is resumed. */
+export const STOP_FLAGS = {
+  proposals: flag('--proposals <n>', ['stop', 'proposals'], 'how many layers to propose'),
+  evaluations: flag(
+    '--evaluations <n>',
+    ['stop', 'evaluations'],
+    'stop after training this many to the end',
+  ),
+  time: flag(
+    '--time <duration>',
+    ['stop', 'seconds'],
+    'stop after this long, as in 90s, 30m, 8h or 2d',
+    'duration',
+  ),
+  target: flag('--target <fitness>', ['stop', 'fitness'], 'stop at this mean accuracy'),
+  patience: flag('--patience <n>', ['stop', 'patience'], 'stop after this many without a better'),
+} as const;
+
 /** The flags of `search` beside those of the protocol, by the names under which commander stores them. */
 export const SEARCH_FLAGS = {
+  ...STOP_FLAGS,
   seed: flag('--seed <n>', ['seed'], 'seed of the search'),
   protocolSeed: flag('--protocol-seed <n>', ['protocol', 'seed'], 'seed of all evaluations'),
-  proposals: flag('--proposals <n>', ['proposals'], 'how many layers to propose'),
   algorithm: flag('--algorithm <name>', ['algorithm'], 'evolution or random', 'text'),
   criterion: flag('--criterion <name>', ['criterion'], 'pareto or average', 'text'),
   population: flag('--population <n>', ['population'], 'youngest candidates that can be parents'),

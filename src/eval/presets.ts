@@ -116,7 +116,7 @@ export interface Flag {
   readonly flag: string;
   /** The setting, or a setting inside of a group of them. */
   readonly path: readonly [string, string?];
-  readonly kind: 'number' | 'text' | 'list' | 'switch';
+  readonly kind: 'number' | 'text' | 'list' | 'switch' | 'duration';
   readonly doc: string;
 }
 
@@ -176,4 +176,10 @@ const READ: Record<Flag['kind'], (value: unknown) => unknown> = {
       .flatMap((name) => String(name).split(','))
       .filter((name) => name !== ''),
   switch: (value) => value,
+  duration: (value) => {
+    const [, amount, unit] = /^\s*(\d+(?:\.\d+)?)\s*([smhd])\s*$/.exec(String(value)) ?? [];
+    return unit === undefined ? value : Number(amount) * SECONDS[unit as keyof typeof SECONDS];
+  },
 };
+
+const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;

@@ -19,8 +19,7 @@ export const realNumber = (min: number, max: number) => {
   return z.number(error).min(min, error).max(max, error);
 };
 
-export const positiveNumber = (max: number) => {
-  const error = `a number above 0 and up to ${group(max)}`;
+export const positiveNumber = (max: number, error = `a number above 0 and up to ${group(max)}`) => {
   return z.number(error).positive(error).max(max, error);
 };
 

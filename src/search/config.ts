@@ -17,6 +17,7 @@ import { ZOO } from '../graph/zoo.ts';
 import { didYouMean } from '../suggest.ts';
 import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
 import { PRIMITIVES } from './space.ts';
+import { stopShape } from './stop.ts';
 
 const ZOO_NAMES = ZOO.map(({ name }) => name) as [string, ...string[]];
 const ALGORITHM_NAMES = Object.keys(ALGORITHMS) as [AlgorithmName, ...AlgorithmName[]];
@@ -29,7 +30,7 @@ const zooNames = () =>
 const configShape = settings({
   /** Everything random in the search depends on it; evaluations depend on the protocol's. */
   seed: wholeNumber(0, 2 ** 32 - 1),
-  proposals: wholeNumber(1, 1_000_000_000),
+  stop: stopShape,
   /**
    * A proposal sees the results of those that lie at least this far before it. Less lets evolution learn
    * sooner, more keeps more workers busy: most proposals cost nothing, so that 2 workers want about 32,
@@ -62,7 +63,7 @@ const configShape = settings({
   protocol: protocolSchema,
 });
 
-/** Everything that decides the course of a search. Plain JSON; stored with the run. */
+/** Everything that decides the course of a search, and where it stops. Plain JSON; stored with the run. */
 export type SearchConfig = z.output<typeof configShape>;
 
 export const searchConfigSchema = configShape.superRefine(({ primitiveWeights }, context) => {
@@ -77,7 +78,7 @@ export const searchConfigSchema = configShape.superRefine(({ primitiveWeights },
 /** What a search is without preset: the paper's settings (Liu et al. 2020), where it gives them. */
 const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
   seed: 0,
-  proposals: 10_000,
+  stop: { proposals: 10_000 },
   lookahead: 256,
   algorithm: 'evolution',
   population: 2500,
@@ -104,7 +105,7 @@ export const SEARCH_PRESETS: Readonly<Record<string, Partial<Omit<SearchConfig, 
    * among few, so that evolution gets going within a few hundred proposals.
    */
   quick: {
-    proposals: 1200,
+    stop: { proposals: 1200 },
     lookahead: 64,
     population: 100,
     tournament: 0.1,

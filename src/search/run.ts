@@ -94,10 +94,10 @@ function begin({ config, store, date = () => new Date() }: SearchOptions): Run {
 function goOn({ config, store }: SearchOptions, id: number): Run {
   const run = store.runs.byId(id);
   if (!run) throw new UserError(`There is no run ${id} in ${store.path}.`);
-  const { proposals } = config;
-  if (!isDeepStrictEqual({ ...(run.config as SearchConfig), proposals }, config))
+  const { stop } = config;
+  if (!isDeepStrictEqual({ ...(run.config as SearchConfig), stop }, config))
     throw new UserError(
-      `Run ${id} was started with another configuration; only the number of proposals may change.`,
+      `Run ${id} was started with another configuration; only the conditions that stop it may change.`,
     );
   return run;
 }
@@ -159,7 +159,9 @@ class Search {
       this.#stopJobs.abort();
     }
     const stopped =
-      this.#next < this.#config.proposals || this.#flight.size > 0 ? 'interrupted' : 'finished';
+      this.#next < this.#config.stop.proposals || this.#flight.size > 0
+        ? 'interrupted'
+        : 'finished';
     const time = { seconds: this.#seconds(), at: this.#date().toISOString() };
     this.#store.stop(this.#run, stopped, time);
     return {
@@ -186,8 +188,8 @@ class Search {
 
   /** Proposes as far as the lookahead allows. */
   #fill(): void {
-    const { lookahead, proposals } = this.#config;
-    while (!this.#signal.aborted && this.#next < proposals && this.#flight.size < lookahead) {
+    const { lookahead, stop } = this.#config;
+    while (!this.#signal.aborted && this.#next < stop.proposals && this.#flight.size < lookahead) {
       const index = this.#next++;
       const { genome, origin } = this.#propose(index);
       const screening = this.#funnel.screen(index, { genome, origin }, this.#flight);
@@ -264,7 +266,7 @@ class Search {
   #progress(): Progress {
     return {
       counts: this.#counts,
-      total: this.#config.proposals,
+      total: this.#config.stop.proposals,
       inFlight: this.#flight.size,
       best: this.#best,
       seconds: this.#seconds(),

@@ -66,6 +66,8 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
     /learningRate is Infinity; it must be a number/,
   ],
   [['search', '--proposals', 'NaN'], /proposals is "NaN"; it must be a whole number/],
+  [['search', '--time', '8x'], /stop\.seconds is "8x"; .* such as 90s, 30m, 8h or 2d/],
+  [['search', '--target', '60'], /stop\.fitness is 60; it must be a number from 0 to 1/],
   [['search', '--workers', '0'], /--workers is "0"; it must be a whole number from 1 to 1024/],
   [['search', '--exploration', '2'], /exploration is 2; it must be a number from 0 to 1/],
   [['search', '--pool', '3'], /pool is 3; it must be a divisor/],
@@ -92,7 +94,8 @@ test.each(HOSTILE_NAMES)('%j is refused as the name of a class', async (name) =>
 
 describe('configuration files', () => {
   const FILES = [
-    ['{"proposal": 4}', /no setting proposal.*Did you mean proposals\?/],
+    ['{"lookahed": 4}', /no setting lookahed.*Did you mean lookahead\?/],
+    ['{"stop": {"proposal": 4}}', /no setting stop\.proposal.*Did you mean proposals\?/],
     ['{"protocol": {"step": 4}}', /no setting step.*Did you mean steps\?/],
     ['{"protocol": 3}', /protocol is 3; it must be an object/],
     ['[1', /settings\.json is no JSON/],
@@ -115,10 +118,13 @@ describe('configuration files', () => {
 
   test('flags override the file, and the file the preset', async () => {
     const cwd = temporaryFolder();
-    writeFileSync(join(cwd, 'c.json'), '{"seed": 3, "proposals": 9, "protocol": {"steps": 7}}');
+    writeFileSync(
+      join(cwd, 'c.json'),
+      '{"seed": 3, "stop": {"proposals": 9}, "protocol": {"steps": 7}}',
+    );
     const args = ['search', '--config', join(cwd, 'c.json'), '--seed', '4', '--dry-run', '--json'];
     const { config, cost } = JSON.parse((await inProcess(args)).stdout);
-    expect(config).toMatchObject({ seed: 4, proposals: 9, protocol: { steps: 7 } });
+    expect(config).toMatchObject({ seed: 4, stop: { proposals: 9 }, protocol: { steps: 7 } });
     expect(cost.atMostSeconds).toBeGreaterThan(0);
     expect(readdirSync(cwd)).toEqual(['c.json']);
   });

@@ -23,10 +23,15 @@ const complaint = (sources: Omit<ConfigSources, 'numerics'>): string => {
 describe('the configuration', () => {
   test('goes from defaults over preset and file to flags', () => {
     const config = resolve({
-      file: { proposals: 10, seed: 3, protocol: { steps: 100 } },
-      flags: { proposals: 20, protocol: { batch: 32 } },
+      file: { stop: { proposals: 10 }, seed: 3, protocol: { steps: 100 } },
+      flags: { stop: { proposals: 20 }, protocol: { batch: 32 } },
     });
-    expect(config).toMatchObject({ proposals: 20, seed: 3, population: 100, genomeNodes: 10 });
+    expect(config).toMatchObject({
+      stop: { proposals: 20 },
+      seed: 3,
+      population: 100,
+      genomeNodes: 10,
+    });
     expect(config.protocol).toMatchObject({ steps: 100, batch: 32, numerics: 'native/avx2' });
   });
 
@@ -38,7 +43,10 @@ describe('the configuration', () => {
   });
 
   test.each([
-    [{ proposals: 0 }, 'proposals is 0; it must be a whole number from 1 to 1,000,000,000.'],
+    [
+      { stop: { proposals: 0 } },
+      'stop.proposals is 0; it must be a whole number from 1 to 1,000,000,000.',
+    ],
     [{ exploration: 1.5 }, 'exploration is 1.5; it must be a number from 0 to 1.'],
     [{ seed: 'x' }, 'seed is "x"; it must be a whole number from 0 to 4,294,967,295.'],
     [{ criterion: 'best' }, 'criterion is "best"; it must be one of pareto, average.'],
@@ -46,6 +54,11 @@ describe('the configuration', () => {
     [{ baselines: ['SiLU', 'SiLU'] }, 'baselines is ["SiLU","SiLU"]; it must be a list without'],
     [{ primitiveWeights: { add: -1 } }, 'primitiveWeights.add is -1; it must be a number from 0'],
     [{ primitiveWeights: { 'mean[x]': 1 } }, 'mean[x]'],
+    [{ stop: { seconds: '8x' } }, 'stop.seconds is "8x"; it must be a number of seconds above 0'],
+    [{ stop: { fitness: 1.5 } }, 'stop.fitness is 1.5; it must be a number from 0 to 1.'],
+    [{ stop: { patience: 0.5 } }, 'stop.patience is 0.5; it must be a whole number from 1'],
+    [{ stop: { proposal: 5 } }, 'stop.proposal; the settings there are proposals, evaluations,'],
+    [{ proposals: 5 }, 'has no setting proposals; the settings there are seed, stop,'],
     [{ windows: 5 }, 'has no setting windows'],
     [{ protocol: 3 }, 'protocol is 3; it must be an object.'],
     [{ protocol: { steps: -1 } }, 'steps is -1; it must be a whole number from 1'],

@@ -13,7 +13,7 @@ export const configOf = (flags: object = {}): SearchConfig =>
   resolveSearchConfig({
     numerics: 'fake',
     flags: {
-      ...{ seed: 7, proposals: 150, lookahead: 8, exploration: 0.6 },
+      ...{ seed: 7, stop: { proposals: 150 }, lookahead: 8, exploration: 0.6 },
       ...{ baselines: ['BN-ReLU', 'ReLU'], warmStart: [], ...flags },
     },
   });

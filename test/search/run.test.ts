@@ -88,7 +88,7 @@ describe('the trajectory', () => {
 
   test('does not depend on results inside the lookahead', async () => {
     // Whatever the last proposals gave, the proposals up to `lookahead` later are the same genomes.
-    const config = configOf({ proposals: 100, lookahead: 20 });
+    const config = configOf({ stop: { proposals: 100 }, lookahead: 20 });
     const reference = await searchIn({ config });
     const from = 60;
     const changed = new Set(
@@ -229,7 +229,7 @@ describe('failing workers', () => {
     expect(outcomes.diverged).toBe(0);
     expect(outcomes['low-quality']).toBeGreaterThan(0);
     expect(events.some((e) => e.type === 'retried' && e.message === 'hiccup')).toBe(true);
-    expect(summary.counts.proposals).toBe(config.proposals);
+    expect(summary.counts.proposals).toBe(config.stop.proposals);
   });
 
   test('that are broken for good end the run with their message; the run can go on', async () => {
@@ -306,7 +306,7 @@ describe('going on with a run', () => {
     const store = openStore(':memory:');
     const whole = await searchIn({ config: configOf() });
     const { runId } = await runSearch({
-      ...{ config: configOf({ proposals: 60 }), store, pool: new FakePool(2) },
+      ...{ config: configOf({ stop: { proposals: 60 } }), store, pool: new FakePool(2) },
     });
     await runSearch({ config: configOf(), store, pool: new FakePool(3), runId });
     expect(trajectory(store, runId)).toEqual(whole.candidates);

@@ -17,7 +17,7 @@ const configOf = (numerics: string) =>
     flags: {
       ...{
         seed: 7,
-        proposals: 60,
+        stop: { proposals: 60 },
         lookahead: 16,
         baselines: ['EvoNorm-B0', 'ReLU'],
         warmStart: [],

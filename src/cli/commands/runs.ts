@@ -21,7 +21,8 @@ function runs({ db, json }: { db: string; json?: true }) {
     const config = run.config as SearchConfig;
     const { id, started, proposals, evaluated, bestFitness, seconds, protocolKey } = run;
     const state = stateOf(run, run === all.at(-1), db);
-    const { proposals: total, seed, algorithm } = config;
+    const { stop, seed, algorithm } = config;
+    const total = stop.proposals;
     const progress = { state, proposals, total, evaluated, best: bestFitness, seconds };
     return { id, started, ...progress, seed, algorithm, protocol: protocolKey, config };
   });
