@@ -28,28 +28,28 @@ export type StopSettings = z.output<typeof stopShape>;
 export type StopCondition = keyof StopSettings;
 
 /** What the conditions are about, after some proposals. */
-export interface Standing {
+export interface Reached {
   readonly proposals: number;
   /** Those of them that were trained to the end. */
   readonly evaluations: number;
   readonly best: Best | null;
 }
 
-/** The standing after one more candidate. */
-export function advance(standing: Standing, candidate: Settled): Standing {
+/** What is reached after one more candidate. */
+export function advance(reached: Reached, candidate: Settled): Reached {
   const { index, repeat, outcome } = candidate;
-  if (index < 0) return standing;
+  if (index < 0) return reached;
   const trained = repeat !== null && outcome.outcome === 'evaluated';
   return {
-    proposals: standing.proposals + 1,
-    evaluations: standing.evaluations + (trained ? 1 : 0),
-    best: better(standing.best, candidate),
+    proposals: reached.proposals + 1,
+    evaluations: reached.evaluations + (trained ? 1 : 0),
+    best: better(reached.best, candidate),
   };
 }
 
 /** The condition that holds; null where the run goes on. */
-export function conditionMet(stop: StopSettings, standing: Standing): StopCondition | null {
-  const { proposals, evaluations, best } = standing;
+export function conditionMet(stop: StopSettings, reached: Reached): StopCondition | null {
+  const { proposals, evaluations, best } = reached;
   if (stop.fitness !== undefined && best !== null && best.fitness >= stop.fitness) return 'fitness';
   if (stop.evaluations !== undefined && evaluations >= stop.evaluations) return 'evaluations';
   const sinceBest = best === null ? proposals : proposals - 1 - best.index;
@@ -60,10 +60,10 @@ export function conditionMet(stop: StopSettings, standing: Standing): StopCondit
 /** The candidates up to the first one after which a condition holds, and which one that is. */
 export function upToStop(
   stop: StopSettings,
-  standing: Standing,
+  reached: Reached,
   candidates: readonly Settled[],
 ): { readonly kept: readonly Settled[]; readonly met: StopCondition | null } {
-  let now = standing;
+  let now = reached;
   for (const [i, candidate] of candidates.entries()) {
     now = advance(now, candidate);
     const met = candidate.index < 0 ? null : conditionMet(stop, now);
