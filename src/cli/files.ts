@@ -25,7 +25,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** An error of the file system as a UserError; anything else as it is. */
-function explained(error: unknown, what: string): unknown {
+export function explainedFile(error: unknown, what: string): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const reason = REASONS[code];
   return reason ? new UserError(`${what}: ${reason}.`, 1, { cause: error }) : error;
@@ -44,7 +44,7 @@ export function writeWhole(path: string, text: string): void {
       throw error;
     }
   } catch (error) {
-    throw explained(error, `${path} cannot be written`);
+    throw explainedFile(error, `${path} cannot be written`);
   }
 }
 
@@ -64,7 +64,7 @@ export function readJson(path: string): unknown {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw explained(error, `${path} cannot be read`);
+    throw explainedFile(error, `${path} cannot be read`);
   }
   try {
     return JSON.parse(text);

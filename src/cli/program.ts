@@ -1,11 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
-import { packageRoot } from '../eval/package-root.ts';
+import { packageVersion } from '../eval/package-root.ts';
 import { report } from './errors.ts';
-
-const version = (): string =>
-  JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 
 const NOTES = `
 LAYER is an id such as r1-42, a name of the zoo such as EvoNorm-S0, or a formula such as
@@ -68,7 +63,7 @@ const COMMANDS: readonly CommandEntry[] = [
 async function program(wanted: readonly string[]): Promise<Command> {
   const root = new Command('evolayer')
     .description('Discovers normalization-activation layers by evolution.')
-    .version(version())
+    .version(packageVersion())
     .addHelpText('after', NOTES)
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .exitOverride();

@@ -1,61 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { Run } from '../../db/runs.ts';
-import type { Settled } from '../../db/store.ts';
 import { bytes, duration, rate } from '../../src/cli/output.ts';
 import { type Clock, plainPause, progressDisplay } from '../../src/cli/progress.ts';
-import { genomeOf } from '../../src/graph/genome.ts';
-import { parseLayer } from '../../src/graph/text.ts';
-import { addToFunnel, countFunnel } from '../../src/search/progress.ts';
-import type { Progress, SearchEvent } from '../../src/search/run.ts';
-
-const genome = genomeOf(parseLayer('tanh(x) / rms[whc](x)'));
-const settled: Settled = {
-  index: 3,
-  genome,
-  structuralKey: 's',
-  functionalKey: 'f',
-  origin: { kind: 'random' },
-  tier: null,
-  repeat: 0,
-  outcome: {
-    outcome: 'evaluated',
-    perAnchor: [0.7, 0.8].map((accuracy, i) => ({
-      ...{ anchor: `a${i}`, accuracy, loss: 0, steps: 1, seconds: 1 },
-    })),
-  },
-  fitness: 0.75,
-  seconds: 1,
-};
-const rejected: Settled = {
-  ...settled,
-  index: 4,
-  repeat: null,
-  tier: 'functional',
-  outcome: { outcome: 'constant' },
-  fitness: null,
-};
-const NOTHING: Progress = {
-  ...{ counts: countFunnel([]), total: 63, inFlight: 5, best: null, seconds: 100 },
-};
-const progress: Progress = {
-  ...NOTHING,
-  counts: addToFunnel(countFunnel([]), [settled, rejected, rejected]),
-  best: { index: 3, genome, fitness: 0.75 },
-  seconds: 120,
-};
-const run = { id: 2, config: { protocol: { anchors: ['wide', 'deep'] } } } as unknown as Run;
-const STARTED: SearchEvent = { type: 'started', run, workers: 4, progress: NOTHING };
-const COMMITTED: SearchEvent = {
-  ...{ type: 'committed', candidates: [settled, rejected, rejected] },
-  progress,
-};
-const EVENTS: SearchEvent[] = [
-  { type: 'baseline', name: 'BN-ReLU', candidate: { ...settled, index: -2, fitness: 0.5 } },
-  { type: 'baseline', name: 'ReLU', candidate: { ...rejected, index: -1 } },
-  { type: 'retried', index: 7, message: 'out of memory' },
-  COMMITTED,
-];
+import { COMMITTED, EVENTS, progress, STARTED } from './events.ts';
 
 /** A clock that stands still until it is moved, and then ticks as often as it should, or sleeps. */
 function fakeClock() {

@@ -13,13 +13,13 @@ import { costOf } from '../cost.ts';
 import { INTERRUPTED, interruptibly } from '../interrupt.ts';
 import { addFlags, countFrom, dbOption, jsonOption } from '../options.ts';
 import { duration, note, percent, print, printJson } from '../output.ts';
-import { progressDisplay } from '../progress.ts';
 import { addProtocolOptions } from '../protocol-options.ts';
 import { SEARCH_FLAGS, type SettingOptions, searchConfigOf } from '../settings.ts';
 import { describeOutcomes } from '../standing.ts';
+import { addLogOptions, type LogSettings, watched } from '../watched.ts';
 
 export const searchCommand = (program: Command) =>
-  addFlags(addProtocolOptions(program.command('search')), SEARCH_FLAGS)
+  addLogOptions(addFlags(addProtocolOptions(program.command('search')), SEARCH_FLAGS))
     .option(
       '--workers <n>',
       'threads that train; results do not depend on it',
@@ -31,12 +31,13 @@ export const searchCommand = (program: Command) =>
     .addOption(jsonOption())
     .action(async (options: SearchOptions) => void (await search(options)));
 
-export type SearchOptions = SettingOptions & {
-  readonly db: string;
-  readonly workers: number;
-  readonly dryRun?: true;
-  readonly json?: true;
-};
+export type SearchOptions = SettingOptions &
+  Partial<LogSettings> & {
+    readonly db: string;
+    readonly workers: number;
+    readonly dryRun?: true;
+    readonly json?: true;
+  };
 
 /** Searches, prints the summary, and returns it; null after a dry run. */
 export async function search(options: SearchOptions): Promise<RunSummary | null> {
@@ -49,7 +50,7 @@ export async function search(options: SearchOptions): Promise<RunSummary | null>
     else describePlan(plan);
     return null;
   }
-  const summary = await runInThreads(config, { db, workers });
+  const summary = await runInThreads(config, options);
   if (summary.stopped === 'interrupted') {
     process.exitCode = INTERRUPTED;
     note(`Interrupted; ${summary.counts.proposals} proposals of run ${summary.runId} are saved.`);
@@ -59,22 +60,16 @@ export async function search(options: SearchOptions): Promise<RunSummary | null>
   return summary;
 }
 
-async function runInThreads(
-  config: SearchConfig,
-  { db, workers }: { db: string; workers: number },
-): Promise<RunSummary> {
+async function runInThreads(config: SearchConfig, options: SearchOptions): Promise<RunSummary> {
   const { name, pool: pooling } = config.protocol.dataset;
   const dataset = loadDataset(name, { pool: pooling });
-  const store = openStore(db);
-  const pool = threadPool({ dataset, workers });
-  const display = progressDisplay({ history: store });
+  const store = openStore(options.db);
+  const pool = threadPool({ dataset, workers: options.workers });
   try {
-    return await interruptibly(
-      (signal) => runSearch({ config, store, pool, signal, onEvent: display.onEvent }),
-      display.say,
+    return await watched(options, store, ({ onEvent, say }) =>
+      interruptibly((signal) => runSearch({ config, store, pool, signal, onEvent }), say),
     );
   } finally {
-    display.end();
     await pool.close();
     store.close();
   }
