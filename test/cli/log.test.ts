@@ -131,7 +131,11 @@ test('a search writes its log, and finishes without one', async () => {
     ]);
   expect(await search(file, '--log-level', 'debug')).toMatchObject({ code: 0 });
   const lines = linesOf(file);
-  expect(lines.at(0)).toMatchObject({ event: 'started', run: 1, config: { proposals: 40 } });
+  expect(lines.at(0)).toMatchObject({
+    event: 'started',
+    run: 1,
+    config: { stop: { proposals: 40 } },
+  });
   expect(lines.at(-1)).toMatchObject({ event: 'stopped', proposals: 40, reason: 'finished' });
   expect(lines.findLast(({ event }) => event === 'committed')).toMatchObject({ to: 39 });
 
