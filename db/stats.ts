@@ -1,6 +1,5 @@
 import type { Database } from 'better-sqlite3';
 import type { Evaluated, OutcomeName } from '../src/eval/outcome.ts';
-import { decode } from './json.ts';
 
 /** A known layer that a run began with, and how it fared. */
 export interface BaselineResult {
@@ -10,7 +9,7 @@ export interface BaselineResult {
   /** Null where it was rejected. */
   readonly fitness: number | null;
   /** In the protocol's order; empty where it was rejected. */
-  readonly perAnchor: readonly { readonly anchor: string; readonly accuracy: number }[];
+  readonly perAnchor: readonly AnchorAccuracy[];
 }
 
 /** A proposal that has scores. */
@@ -19,7 +18,23 @@ export interface Scored {
   readonly functionalKey: string;
   readonly fitness: number;
   /** Reads the accuracies, in the protocol's order. */
-  readonly perAnchor: () => Evaluated['perAnchor'];
+  readonly perAnchor: () => AnchorAccuracy[];
+}
+
+export interface AnchorAccuracy {
+  readonly anchor: string;
+  readonly accuracy: number;
+}
+
+/** An evaluation that a run paid for, to the end or up to a rejection. */
+export interface PaidEvaluation {
+  /** Of the candidate that caused it. */
+  readonly index: number;
+  /** When it was committed, ISO 8601. */
+  readonly at: string;
+  /** Time that a worker spent, as far as it was stored: of full training, that on each anchor. */
+  readonly seconds: number;
+  readonly outcome: OutcomeName;
 }
 
 interface ScoredRow {
@@ -31,7 +46,11 @@ interface ScoredRow {
 
 type BaselineRow = Omit<BaselineResult, 'perAnchor' | 'index'> & { idx: number; numbers: string };
 
-const perAnchorOf = (numbers: string) => (decode(numbers) as Evaluated).perAnchor;
+/** Plain JSON, which is fast, will do: accuracies are finite. */
+const perAnchorOf = (numbers: string): AnchorAccuracy[] =>
+  (JSON.parse(numbers) as Evaluated).perAnchor.map(({ anchor, accuracy }) => ({
+    ...{ anchor, accuracy },
+  }));
 
 /** What the statistics of a run ask. */
 export function statsRepository(db: Database) {
@@ -41,8 +60,20 @@ export function statsRepository(db: Database) {
   const scored = db.prepare(`
     SELECT idx, functional_key AS functionalKey, fitness, numbers FROM candidates
     WHERE run = ? AND idx >= 0 AND outcome = 'evaluated' ORDER BY idx`);
+  const paid = db.prepare(`
+    SELECT idx AS "index", min(at) AS at, sum(evaluations.seconds) AS seconds, 'evaluated' AS outcome
+    FROM evaluations JOIN candidates ON candidates.id = candidate
+    WHERE run = $run GROUP BY candidate
+    UNION ALL
+    SELECT idx, at, seconds, rejections.outcome
+    FROM rejections JOIN candidates ON candidates.id = candidate
+    WHERE run = $run
+    ORDER BY "index"`);
 
   return {
+    /** What the run's workers spent their time on, in order. */
+    paid: (run: number): PaidEvaluation[] => paid.all({ run }) as PaidEvaluation[],
+
     /** In the order of the run. */
     baselines: (run: number): BaselineResult[] =>
       (baselines.all(run) as BaselineRow[]).map(({ idx, numbers, ...row }) => ({

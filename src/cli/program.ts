@@ -28,6 +28,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/runs.ts')).runsCommand,
   },
   {
+    name: 'stats',
+    doc: 'Tell how a run went: funnel, cache, time, sessions, best layers, faults.',
+    load: async () => (await import('./commands/stats.ts')).statsCommand,
+  },
+  {
     name: 'leaderboard',
     doc: 'Rank the layers that were scored under one protocol.',
     load: async () => (await import('./commands/leaderboard.ts')).leaderboardCommand,

@@ -1,4 +1,6 @@
+import type { Scored } from '../../db/stats.ts';
 import type { Store } from '../../db/store.ts';
+import type { SearchConfig } from './config.ts';
 import { ParetoFront } from './front.ts';
 import type { Best, FunnelCounts } from './progress.ts';
 import { type Limits, RateWindow, secondsLeft } from './rates.ts';
@@ -33,7 +35,7 @@ export interface Snapshot {
 }
 
 /** What a run had before this session. */
-export type History = Pick<Store, 'stats'> | null;
+export type History = Pick<Store, 'stats' | 'faults'> | null;
 
 type Started = Extract<SearchEvent, { type: 'started' }>;
 type Committed = Extract<SearchEvent, { type: 'committed' }>;
@@ -62,7 +64,7 @@ export class Standing {
     this.#told = now;
     this.#proposals = new RateWindow(now, progress.counts.proposals);
     this.#evaluations = new RateWindow(now, progress.counts.evaluated);
-    if (history) this.#recall(run.id, history.stats);
+    if (history) this.#recall(run.id, history);
   }
 
   absorb(event: SearchEvent, now: number): void {
@@ -78,9 +80,9 @@ export class Standing {
   }
 
   at(now: number): Snapshot {
-    const { run, workers, progress } = this.#started;
+    const { run, workers } = this.#started;
     const { counts, inFlight, best } = this.#progress;
-    const { limits, anchors } = limitsOf(run.config, progress.total);
+    const { limits, anchors } = planOf(run.config);
     const sessionSeconds = now - this.#start;
     const seconds = this.#progress.seconds + now - this.#told;
     const perSecond = {
@@ -111,20 +113,27 @@ export class Standing {
         });
   }
 
-  #recall(run: number, stats: Store['stats']): void {
+  #recall(run: number, { stats, faults }: Exclude<History, null>): void {
     for (const { name, fitness } of stats.baselines(run)) this.#zoo.set(name, fitness);
-    const known = new Set<string>();
-    for (const { index, functionalKey, perAnchor } of stats.scored(run)) {
-      if (known.has(functionalKey)) continue;
-      known.add(functionalKey);
-      const accuracies = perAnchor().map(({ accuracy }) => accuracy);
-      this.#front.add({ index, functionalKey, accuracies });
-    }
+    this.#faults = faults.ofRun(run).length;
+    addStored(this.#front, stats.scored(run));
+  }
+}
+
+/** Puts stored proposals on a front, each function by its first one. */
+export function addStored(front: ParetoFront, scored: Iterable<Scored>): void {
+  const known = new Set<string>();
+  for (const { index, functionalKey, perAnchor } of scored) {
+    if (known.has(functionalKey)) continue;
+    known.add(functionalKey);
+    const accuracies = perAnchor().map(({ accuracy }) => accuracy);
+    front.add({ index, functionalKey, accuracies });
   }
 }
 
 /** What ends the run, and its anchors, from the stored configuration. */
-function limitsOf(config: unknown, proposals: number): { limits: Limits; anchors: string[] } {
-  const { protocol } = config as { protocol?: { anchors?: string[] } };
-  return { limits: { proposals }, anchors: protocol?.anchors ?? [] };
+function planOf(config: unknown): { limits: Limits; anchors: readonly string[] } {
+  const { stop, protocol } = config as SearchConfig;
+  const { proposals, evaluations, seconds } = stop;
+  return { limits: { proposals, evaluations, seconds }, anchors: protocol.anchors };
 }

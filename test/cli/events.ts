@@ -44,7 +44,7 @@ export const progress: Progress = {
 const run = {
   id: 2,
   protocolKey: 'p',
-  config: { protocol: { anchors: ['wide', 'deep'] } },
+  config: { stop: { proposals: 63 }, protocol: { anchors: ['wide', 'deep'] } },
 } as unknown as Run;
 export const STARTED: Extract<SearchEvent, { type: 'started' }> = {
   type: 'started',

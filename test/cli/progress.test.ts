@@ -145,7 +145,8 @@ describe('the progress of a search', () => {
       },
     };
     const stream = { isTTY: false } as NodeJS.WriteStream;
-    const history = { stats } as unknown as NonNullable<
+    const faults = { ofRun: () => [1, 2] };
+    const history = { stats, faults } as unknown as NonNullable<
       Parameters<typeof progressDisplay>[0]
     >['history'];
     const display = progressDisplay({ stream, clock, history: history ?? null });
@@ -153,7 +154,7 @@ describe('the progress of a search', () => {
     pass(10);
     display.end();
     expect(text.at(-1)).toMatch(
-      /^3 of 63 .* best 75\.00 % \(−5\.00 points to DyT\), front 3, 0\/s, .*, \? left$/m,
+      /^3 of 63 .* best 75\.00 % \(−5\.00 points to DyT\), front 3, 2 faults, 0\/s, .*, \? left$/m,
     );
   });
 });

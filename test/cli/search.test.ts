@@ -37,7 +37,9 @@ const entry = z.strictObject({
 const run = z.strictObject({
   id: z.int(),
   started: z.iso.datetime(),
-  state: z.enum(['finished', 'interrupted', 'running', 'killed']),
+  state: z.enum(['finished', 'interrupted', 'failed', 'running', 'killed']),
+  reason: z.string().nullable(),
+  sessions: count,
   proposals: count,
   total: count,
   evaluated: count,
