@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { AnchorScore, Outcome, OutcomeName, Rejection } from '../src/eval/outcome.ts';
 import { decode, encode } from './json.ts';
+import { standingUpdater } from './standings.ts';
 
 /** An evaluation that ran: of which function, under which protocol, and how it ended. */
 export interface NewEvaluation {
@@ -76,11 +77,18 @@ export function evaluationRepository(db: Database) {
     ORDER BY position`);
   const rejection = db.prepare(`
     SELECT outcome, numbers FROM rejections
-    WHERE protocol_key = ? AND functional_key = ? AND lasting = 1 AND candidate <= ? LIMIT 1`);
+    WHERE protocol_key = ? AND functional_key = ? AND repeat = 0 AND lasting = 1
+      AND candidate <= ? LIMIT 1`);
   const ofFunction = db.prepare(`
     SELECT evaluations.*, run, idx FROM evaluations JOIN candidates ON candidates.id = candidate
     WHERE protocol_key = ? AND evaluations.functional_key = ?
     ORDER BY evaluations.repeat, position`);
+
+  const first = db
+    .prepare(`
+    SELECT candidate FROM evaluations WHERE protocol_key = ? AND functional_key = ? AND repeat = 0`)
+    .pluck();
+  const updateStanding = standingUpdater(db);
 
   const insertEvaluated = (e: NewEvaluation, score: AnchorScore, position: number) =>
     insertScore.run(
@@ -114,10 +122,13 @@ export function evaluationRepository(db: Database) {
     /** Call inside a transaction. */
     insert(evaluation: NewEvaluation): void {
       const { outcome } = evaluation;
-      if (outcome.outcome === 'evaluated')
-        for (const [position, score] of outcome.perAnchor.entries())
-          insertEvaluated(evaluation, score, position);
-      else insertRejected(evaluation, outcome);
+      if (outcome.outcome !== 'evaluated') {
+        insertRejected(evaluation, outcome);
+        return;
+      }
+      for (const [position, score] of outcome.perAnchor.entries())
+        insertEvaluated(evaluation, score, position);
+      updateStanding(evaluation.protocolKey, evaluation.functionalKey);
     },
 
     /**
@@ -135,6 +146,10 @@ export function evaluationRepository(db: Database) {
       const perAnchor = rows.map((row) => ({ ...row, loss: row.loss ?? Number.NaN, seconds: 0 }));
       return { outcome: 'evaluated', perAnchor };
     },
+
+    /** The id of the candidate that the first evaluation of a function was made for; null where it was not scored. */
+    first: (protocolKey: string, functionalKey: string): number | null =>
+      (first.get(protocolKey, functionalKey) as number | undefined) ?? null,
 
     /** All scores of a function under a protocol, by repeat, then by anchor in the protocol's order. */
     ofFunction: (protocolKey: string, functionalKey: string): StoredScore[] =>

@@ -1,3 +1,5 @@
+import { FILL_STANDINGS } from './standings.ts';
+
 /**
  * The schema, as numbered steps: step i takes a database of version i to version i + 1. Steps that were
  * released are never edited; a change is a new step.
@@ -123,5 +125,46 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE runs SET config =
     json_set(json_remove(config, '$.proposals'), '$.stop.proposals', json_extract(config, '$.proposals'))
   WHERE json_type(config, '$.proposals') IS NOT NULL;
+  `,
+  `
+  -- What leaderboards sort and filter by; see standings.ts.
+  CREATE TABLE standings (
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    functional_key TEXT NOT NULL,
+    -- Mean over anchors and evaluations.
+    fitness REAL NOT NULL,
+    -- Means over the evaluations, as a JSON array in the protocol's order of anchors.
+    accuracies TEXT NOT NULL,
+    evaluations INTEGER NOT NULL,
+    -- When it was scored first.
+    since TEXT NOT NULL,
+    -- Live nodes of its first spelling.
+    nodes INTEGER NOT NULL,
+    batch_independent INTEGER NOT NULL,
+    PRIMARY KEY (protocol_key, functional_key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX standings_by_fitness ON standings (protocol_key, fitness DESC, functional_key);
+  ${FILL_STANDINGS};
+
+  CREATE INDEX candidates_by_baseline ON candidates (functional_key, run, idx, baseline)
+    WHERE baseline IS NOT NULL;
+
+  -- A candidate may have caused several evaluations now, each of which may have ended in a rejection.
+  ALTER TABLE rejections RENAME TO old_rejections;
+  CREATE TABLE rejections (
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    functional_key TEXT NOT NULL,
+    repeat INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    -- 0 where another attempt may end otherwise (timeout, crash): other runs do not rely on it.
+    lasting INTEGER NOT NULL,
+    candidate INTEGER NOT NULL REFERENCES candidates (id),
+    at TEXT NOT NULL,
+    PRIMARY KEY (protocol_key, functional_key, candidate, repeat)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO rejections SELECT * FROM old_rejections;
+  DROP TABLE old_rejections;
   `,
 ];

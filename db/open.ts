@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { UserError } from '../src/errors.ts';
 import { acquireLease } from './lease.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { defineLayerFunctions } from './standings.ts';
 
 /** Marks a file as ours (`application_id` of SQLite's header): "evly". */
 const APPLICATION_ID = 0x65766c79;
@@ -80,6 +81,7 @@ export function openForWriting(path: string): Opened {
       db.pragma('foreign_keys = ON');
       // Again, now that nobody else can change it.
       checkOwner(db, path);
+      defineLayerFunctions(db);
       migrate(db);
     } catch (error) {
       lease.release();
@@ -101,6 +103,7 @@ export function openForReading(path: string): Opened {
   const db = readableConnection(path);
   const opened = guarded(db, () => {
     checkOwner(db, path);
+    defineLayerFunctions(db);
     return { db, close: () => db.close() };
   });
   if (version(db) === MIGRATIONS.length) return opened;

@@ -1,9 +1,10 @@
 import { type Candidate, candidateRepository } from './candidates.ts';
 import { explaining } from './errors.ts';
-import { evaluationRepository } from './evaluations.ts';
+import { evaluationRepository, type NewEvaluation } from './evaluations.ts';
 import { type Fault, faultRepository } from './faults.ts';
 import { leaderboardRepository } from './leaderboard.ts';
 import { type Opened, openForReading, openForWriting } from './open.ts';
+import { protocolRepository } from './protocols.ts';
 import { type NewRun, type Run, runRepository } from './runs.ts';
 import { type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
@@ -61,6 +62,7 @@ export class Store {
   readonly faults: ReturnType<typeof faultRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
   readonly stats: ReturnType<typeof statsRepository>;
+  readonly protocols: ReturnType<typeof protocolRepository>;
   readonly #opened: Opened;
 
   constructor(path: string, opened: Opened) {
@@ -74,6 +76,7 @@ export class Store {
     this.faults = faultRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
     this.stats = statsRepository(db);
+    this.protocols = protocolRepository(db);
   }
 
   /** Opens a run that sees what other runs have committed until now. */
@@ -115,6 +118,19 @@ export class Store {
       const how = { ended: at, stopped: stop, detail };
       if (session) this.sessions.end(run.id, session.number, { ...how, seconds: session.seconds });
       for (const fault of faults) this.faults.insert(run.id, fault);
+    });
+  }
+
+  /**
+   * Stores another evaluation of a function that was scored under the protocol before, beside the first
+   * one, on which searches rely. One that is already there stays as it is.
+   */
+  saveEvaluation(evaluation: Omit<NewEvaluation, 'candidate'>): void {
+    const { protocolKey, functionalKey } = evaluation;
+    this.#write(() => {
+      const first = this.evaluations.first(protocolKey, functionalKey);
+      if (first === null) throw new Error(`internal: ${functionalKey} was not scored before`);
+      this.evaluations.insert({ ...evaluation, candidate: first });
     });
   }
 

@@ -27,9 +27,13 @@ const entry = z.strictObject({
   protocol: z.string(),
   fitness: z.strictObject({
     mean: z.number(),
-    perAnchor: z.array(z.strictObject({ anchor: z.string(), accuracy: z.number() })).length(1),
+    interval: z.null(),
+    perAnchor: z
+      .array(z.strictObject({ anchor: z.string(), accuracy: z.number(), interval: z.null() }))
+      .length(1),
   }),
   evaluations: z.int().positive(),
+  nodes: z.int().positive(),
   batchIndependent: z.boolean(),
   origin: z.enum(['random', 'mutation', 'baseline']),
 });

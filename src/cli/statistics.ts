@@ -1,0 +1,71 @@
+import { createRequire } from 'node:module';
+import type { JStat } from 'jstat';
+
+/** Loaded when it is first needed: most leaderboards have single evaluations, and start sooner without it. */
+let loaded: JStat | undefined;
+function studentT(): JStat['studentt'] {
+  loaded ??= createRequire(import.meta.url)('jstat') as JStat;
+  return loaded.studentt;
+}
+
+/** How sure the intervals are. */
+export const CONFIDENCE = 0.95;
+
+/** The ends of a confidence interval. */
+export type Interval = readonly [low: number, high: number];
+
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** The unbiased variance of at least two values. */
+export function variance(values: readonly number[]): number {
+  const center = mean(values);
+  return values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1);
+}
+
+/** The confidence interval of the mean (Student's t); null for one value, which says nothing about its error. */
+export function intervalOf(values: readonly number[]): Interval | null {
+  const n = values.length;
+  if (n < 2) return null;
+  const quantile = studentT().inv((1 + CONFIDENCE) / 2, n - 1);
+  const reach = quantile * Math.sqrt(variance(values) / n);
+  return [mean(values) - reach, mean(values) + reach];
+}
+
+export interface WelchTest {
+  /** mean(b) − mean(a). */
+  readonly difference: number;
+  readonly interval: Interval;
+  /** Two-sided: how often means this far apart would come from equal ones. */
+  readonly p: number;
+  /** Welch–Satterthwaite. */
+  readonly degreesOfFreedom: number;
+}
+
+/**
+ * Welch's t-test of b against a, whose variances may differ; null where one of them is a single value. Where
+ * neither varies at all, any difference is certain.
+ */
+export function welch(a: readonly number[], b: readonly number[]): WelchTest | null {
+  if (a.length < 2 || b.length < 2) return null;
+  const [va, vb] = [variance(a) / a.length, variance(b) / b.length];
+  const difference = mean(b) - mean(a);
+  const error = Math.sqrt(va + vb);
+  if (error === 0) {
+    const degreesOfFreedom = a.length + b.length - 2;
+    return {
+      difference,
+      interval: [difference, difference],
+      p: difference === 0 ? 1 : 0,
+      degreesOfFreedom,
+    };
+  }
+  const degreesOfFreedom = (va + vb) ** 2 / (va ** 2 / (a.length - 1) + vb ** 2 / (b.length - 1));
+  const reach = studentT().inv((1 + CONFIDENCE) / 2, degreesOfFreedom) * error;
+  return {
+    difference,
+    interval: [difference - reach, difference + reach],
+    p: 2 * studentT().cdf(-Math.abs(difference / error), degreesOfFreedom),
+    degreesOfFreedom,
+  };
+}
