@@ -4,7 +4,7 @@ import { UserError } from '../src/errors.ts';
 import type { Engine } from '../src/eval/engine.ts';
 import { evaluateLayer } from '../src/eval/evaluate.ts';
 import { nativeEngine } from '../src/eval/native/engine.ts';
-import type { Variant } from '../src/eval/native/machine.ts';
+import { NotEnoughMemory, type Variant } from '../src/eval/native/machine.ts';
 import type { Protocol } from '../src/eval/protocol.ts';
 import { layerOf } from '../src/graph/genome.ts';
 import type { Job, JobResult, Reply, WorkerData } from './messages.ts';
@@ -30,11 +30,17 @@ function evaluate({ genome, protocol, seed }: Job): JobResult {
   return { outcome, seconds: (performance.now() - start) / 1000 };
 }
 
+/** True for memory that the engine was refused, and for typed arrays that could not be had. */
+const isShortage = (error: unknown): error is Error =>
+  error instanceof NotEnoughMemory ||
+  (error instanceof RangeError && error.message.includes('allocation failed'));
+
 /** The entry of a worker thread: runs one job. */
 export default function work(job: Job): Reply {
   try {
     return { result: evaluate(job) };
   } catch (error) {
+    if (isShortage(error)) return { shortage: error.message };
     if (!(error instanceof UserError)) throw error;
     return { refusal: { message: error.message, exitCode: error.exitCode } };
   }

@@ -2,9 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openStore } from '../../db/store.ts';
-import { loadDataset } from '../../src/eval/data.ts';
 import { resolveSearchConfig } from '../../src/search/config.ts';
-import { threadPool } from '../../src/search/pool.ts';
+import { hostPool } from '../../src/search/pool.ts';
 import { runSearch } from '../../src/search/run.ts';
 import type { Bench, Group } from '../context.ts';
 import type { Results } from '../results.ts';
@@ -41,11 +40,10 @@ async function run(bench: Bench, results: Results): Promise<void> {
 async function searchOnce({ settings, engine }: Bench) {
   const flags = settings.quick ? { stop: { proposals: QUICK_PROPOSALS } } : {};
   const config = resolveSearchConfig({ flags, numerics: engine.numerics });
-  const { name, pool: pooling } = config.protocol.dataset;
-  const dataset = loadDataset(name, { pool: pooling });
+  const { dataset } = config.protocol;
   const folder = mkdtempSync(join(tmpdir(), 'evolayer-bench-'));
   const store = openStore(join(folder, 'bench.db'));
-  const pool = threadPool({ dataset, workers: availableParallelism() });
+  const pool = hostPool({ dataset, workers: availableParallelism() });
   try {
     const { counts, seconds } = await runSearch({ config, store, pool });
     const minutes = seconds / 60;

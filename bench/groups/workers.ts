@@ -1,10 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { loadDataset } from '../../src/eval/data.ts';
 import { packageRoot } from '../../src/eval/package-root.ts';
 import { resolveProtocol } from '../../src/eval/presets.ts';
 import { genomeOf } from '../../src/graph/genome.ts';
-import { type Pool, threadPool } from '../../src/search/pool.ts';
+import { hostPool, type Pool } from '../../src/search/pool.ts';
 import type { Job } from '../../workers/messages.ts';
 import type { Bench, Group } from '../context.ts';
 import { KNOWN_LAYERS } from '../layers.ts';
@@ -47,9 +46,8 @@ export async function work(pool: Pool, job: Job): Promise<number> {
 async function run(bench: Bench, results: Results): Promise<void> {
   const { quick } = bench.settings;
   const job = shortJob(bench.engine.numerics, quick ? STEPS.quick : STEPS.full);
-  const { name, pool } = job.protocol.dataset;
-  const dataset = loadDataset(name, { pool });
-  const pools = [1, 2].map((workers) => threadPool({ dataset, workers }));
+  const { dataset } = job.protocol;
+  const pools = [1, 2].map((workers) => hostPool({ dataset, workers }));
   try {
     const contenders = pools.map((pool) => ({
       name: nameOf(pool.workers),

@@ -128,11 +128,11 @@ export function stratifiedSplit(
   labels: Uint8Array,
   { classes, train, validation }: Pick<DatasetSource, 'classes' | 'train' | 'validation'>,
 ): { train: Uint32Array; validation: Uint32Array } {
-  const members = Array.from({ length: classes }, (_, label) => {
-    const ids = [...labels.keys()].filter((i) => labels[i] === label);
-    shuffle(ids, randomStream('split', label));
-    return ids;
+  const members = Array.from({ length: classes }, (): number[] => []);
+  labels.forEach((label, id) => {
+    members[label]?.push(id);
   });
+  for (const [label, ids] of members.entries()) shuffle(ids, randomStream('split', label));
   const inTurn = (from: number, count: number) =>
     Uint32Array.from({ length: count }, (_, i) => {
       const id = members[i % classes]?.[from + Math.floor(i / classes)];
@@ -152,9 +152,9 @@ export function poolSums(pixels: Uint8Array, image: ImageShape, pool: number): U
   for (let n = 0; n < count; n++)
     for (let y = 0; y < height; y++) {
       const row = (n * pooled.height + Math.floor(y / pool)) * pooled.width;
-      for (let x = 0; x < width; x++)
-        for (let c = 0; c < channels; c++)
-          sums[(row + Math.floor(x / pool)) * channels + c]! += pixels[i++]!;
+      for (let to = row * channels; to < (row + pooled.width) * channels; to += channels)
+        for (let x = 0; x < pool; x++)
+          for (let c = 0; c < channels; c++) sums[to + c]! += pixels[i++]!;
     }
   return sums;
 }

@@ -1,14 +1,13 @@
 import { expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
 import { UserError } from '../../src/errors.ts';
-import { loadDataset } from '../../src/eval/data.ts';
 import { nativeEngine } from '../../src/eval/native/engine.ts';
 import { resolveSearchConfig } from '../../src/search/config.ts';
-import { threadPool } from '../../src/search/pool.ts';
+import { hostPool } from '../../src/search/pool.ts';
 import { runSearch } from '../../src/search/run.ts';
 import { trajectory } from '../search/fake.ts';
 
-const dataset = loadDataset('fashion-mnist', { pool: 4 });
+const dataset = { name: 'fashion-mnist', pool: 4 };
 
 /** A search that trains for real, a few steps. */
 const configOf = (numerics: string) =>
@@ -34,7 +33,7 @@ test('a search with real training is the same with one worker and with two', asy
   const results = [];
   for (const workers of [1, 2]) {
     const store = openStore(':memory:');
-    const pool = threadPool({ dataset, workers });
+    const pool = hostPool({ dataset, workers });
     const { runId, counts } = await runSearch({ config, store, pool });
     await pool.close();
     results.push({ counts, candidates: trajectory(store, runId) });
@@ -45,7 +44,7 @@ test('a search with real training is the same with one worker and with two', asy
 });
 
 test('an engine that does not run here ends the run with a sentence', async () => {
-  const pool = threadPool({ dataset, workers: 1 });
+  const pool = hostPool({ dataset, workers: 1 });
   const run = runSearch({ config: configOf('native/sve'), store: openStore(':memory:'), pool });
   await expect(run).rejects.toBeInstanceOf(UserError);
   await expect(run).rejects.toThrow('This CPU runs no kernel variant "sve"');

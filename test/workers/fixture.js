@@ -1,35 +1,57 @@
-// Stands in for workers/evaluate.js: does what the job's seed says. The images' shared memory counts
-// [jobs that started, jobs that are running, the most that ran at once, released].
-import { parentPort } from 'node:worker_threads';
-import { workerData } from 'piscina';
-
-const state = new Int32Array(workerData.dataset.train.images.buffer);
+// Stands in for workers/evaluate.js: every job tells the test that it has started, over the socket that its
+// seed names, and does what the test answers. See stage.ts.
+import { once } from 'node:events';
+import { openSync, writeFileSync, writeSync } from 'node:fs';
+import { connect } from 'node:net';
+import { parentPort, threadId } from 'node:worker_threads';
 
 parentPort.postMessage('loaded');
 
-const TRICKS = {
-  echo: (job) => ({
-    result: { outcome: { outcome: 'crashed', message: JSON.stringify(job) }, seconds: 1 },
+const COMMANDS = {
+  finish: (job) => ({
+    result: { outcome: { outcome: 'diverged', anchor: job.seed, step: 0 }, seconds: Number.NaN },
   }),
   throw: () => {
     throw new Error('no luck');
   },
-  refuse: () => ({ refusal: { message: 'The engine does not load.', exitCode: 1 } }),
   exit: () => process.exit(3),
-  hang: () => {
-    for (;;) Atomics.wait(state, 3, 0);
+  refuse: () => ({ refusal: { message: 'The engine does not load.', exitCode: 1 } }),
+  shortage: () => ({ shortage: 'A network of 9 MB cannot be set up: not enough memory.' }),
+  heap: () => {
+    const held = [];
+    for (;;) held.push(new Array(10_000).fill(held.length));
   },
-  wait: (job) => {
-    const running = Atomics.add(state, 1, 1) + 1;
-    if (running > Atomics.load(state, 2)) Atomics.store(state, 2, running);
-    if (Atomics.add(state, 0, 1) + 1 === 2) Atomics.store(state, 3, 1);
-    Atomics.notify(state, 3);
-    Atomics.wait(state, 3, 0);
-    Atomics.sub(state, 1, 1);
-    return TRICKS.echo(job);
+  spin: () => {
+    for (;;) Math.random();
+  },
+  // Two named pipes: a reader of the first one learns that the thread is about to wait for ever, in a
+  // system call, for a reader of the second.
+  block: (_job, told, never) => {
+    writeFileSync(told, 'blocking');
+    openSync(never, 'w');
+  },
+  segfault: () => stopHere('SIGSEGV'),
+  abort: () => {
+    writeSync(2, "terminate called after throwing an instance of 'std::bad_alloc'\n");
+    stopHere('SIGABRT');
   },
 };
 
-export default function work(job) {
-  return TRICKS[job.seed](job);
+/** The signal ends the whole process, as it would from native code, before the thread does anything else. */
+function stopHere(signal) {
+  process.kill(process.pid, signal);
+  for (;;) Math.random();
+}
+
+export default async function work(job) {
+  const [path, name] = job.seed.split('|');
+  const socket = connect(path);
+  socket.write(`${JSON.stringify({ name, pid: process.pid, thread: threadId })}\n`);
+  const [line] = await once(socket.setEncoding('utf8'), 'data');
+  const [command, ...args] = line.trim().split(' ');
+  try {
+    return COMMANDS[command](job, ...args);
+  } finally {
+    socket.destroy();
+  }
 }

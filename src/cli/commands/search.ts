@@ -1,13 +1,12 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { openStore } from '../../../db/store.ts';
-import { loadDataset } from '../../eval/data.ts';
 import { nativeEngine } from '../../eval/native/engine.ts';
 import { layerOf } from '../../graph/genome.ts';
 import { formatLayer } from '../../graph/text.ts';
 import type { SearchConfig } from '../../search/config.ts';
 import { candidateId } from '../../search/ids.ts';
-import { threadPool } from '../../search/pool.ts';
+import { hostPool } from '../../search/pool.ts';
 import { type RunSummary, runSearch } from '../../search/run.ts';
 import { costOf } from '../cost.ts';
 import { INTERRUPTED, interruptibly } from '../interrupt.ts';
@@ -50,7 +49,7 @@ export async function search(options: SearchOptions): Promise<RunSummary | null>
     else describePlan(plan);
     return null;
   }
-  const summary = await runInThreads(config, options);
+  const summary = await runInHost(config, options);
   if (summary.stopped === 'interrupted') {
     process.exitCode = INTERRUPTED;
     note(`Interrupted; ${summary.counts.proposals} proposals of run ${summary.runId} are saved.`);
@@ -60,11 +59,9 @@ export async function search(options: SearchOptions): Promise<RunSummary | null>
   return summary;
 }
 
-async function runInThreads(config: SearchConfig, options: SearchOptions): Promise<RunSummary> {
-  const { name, pool: pooling } = config.protocol.dataset;
-  const dataset = loadDataset(name, { pool: pooling });
+async function runInHost(config: SearchConfig, options: SearchOptions): Promise<RunSummary> {
   const store = openStore(options.db);
-  const pool = threadPool({ dataset, workers: options.workers });
+  const pool = hostPool({ dataset: config.protocol.dataset, workers: options.workers });
   try {
     return await watched(options, store, ({ onEvent, say }) =>
       interruptibly((signal) => runSearch({ config, store, pool, signal, onEvent }), say),

@@ -18,6 +18,12 @@ interface Addon {
   exercise(variant: number, iterations: number): number;
 }
 
+/** Says how large the network was. Another time, or with less beside it, there may be enough. */
+export class NotEnoughMemory extends UserError {}
+
+/** What the addon says where the system gives no memory. */
+const REFUSED = 'not enough memory';
+
 /** Forces a variant, for tests and for runs that move to another machine. */
 const VARIABLE = 'EVOLAYER_NATIVE_VARIANT';
 
@@ -72,23 +78,23 @@ export class Machine {
   readonly arena: ArrayBuffer;
   #machine: object | undefined;
 
-  /** `images`: the most that any run will have. Throws a UserError where there is not enough memory. */
+  /** `images`: the most that any run will have. Throws NotEnoughMemory, or a UserError where memory cannot be had this way. */
   constructor(variant: Variant, floats: number, images: number) {
     try {
       [this.#machine, this.arena] = addon().create(positionOf(variant), floats, images);
     } catch (error) {
-      const megabytes = Math.ceil((floats * 4) / 2 ** 20);
-      throw new UserError(
-        `A network of ${megabytes} MB cannot be set up: ${(error as Error).message}.`,
-        1,
-        { cause: error },
-      );
+      throw cannotSetUp(floats, error as Error);
     }
   }
 
-  /** Checks and decodes a program. Throws an internal error where it would leave the arena or is malformed. */
+  /** Checks and decodes a program. Throws an internal error where it would leave the arena or is malformed, or NotEnoughMemory. */
   prepare(program: Int32Array): Handle {
-    return addon().prepare(this.#open(), program);
+    try {
+      return addon().prepare(this.#open(), program);
+    } catch (error) {
+      if ((error as Error).message !== REFUSED) throw error;
+      throw cannotSetUp(this.arena.byteLength / 4, error as Error);
+    }
   }
 
   run(program: Handle, images: number): void {
@@ -105,4 +111,13 @@ export class Machine {
     if (!this.#machine) throw new Error('internal: a machine is used after it was closed');
     return this.#machine;
   }
+}
+
+/** The sentence for a network that cannot be set up. */
+function cannotSetUp(floats: number, cause: Error): UserError {
+  const megabytes = Math.ceil((floats * 4) / 2 ** 20);
+  const text = `A network of ${megabytes} MB cannot be set up: ${cause.message}.`;
+  return cause.message === REFUSED
+    ? new NotEnoughMemory(text, 1, { cause })
+    : new UserError(text, 1, { cause });
 }
