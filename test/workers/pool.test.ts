@@ -91,7 +91,7 @@ describe('a pool', () => {
     const pool = poolOf(1);
     const controller = new AbortController();
     const jobs = ['a', 'b'].map((name) =>
-      pool.run(stage.job(name), { signal: controller.signal, onFault: expect.unreachable }),
+      pool.run(stage.job(name), { signal: controller.signal, onFault: () => expect.unreachable() }),
     );
     const a = await stage.next('a');
     a.command('spin');

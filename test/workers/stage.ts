@@ -77,7 +77,7 @@ export class Stage {
 
   async #enter(socket: Socket): Promise<void> {
     socket.on('error', () => {});
-    const gone = once(socket, 'close').then(() => {});
+    const gone = new Promise<void>((resolve) => socket.on('close', () => resolve()));
     const [line] = (await once(socket.setEncoding('utf8'), 'data')) as [string];
     const { name, pid, thread } = JSON.parse(line) as Pick<Actor, 'name' | 'pid' | 'thread'>;
     this.present.add(name);
