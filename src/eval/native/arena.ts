@@ -9,10 +9,18 @@ export interface Lifetime {
   readonly to: number;
 }
 
-/** A request for memory. Buffers share a block only inside one `layout`: those whose bytes mean the same places, halos included. */
+/**
+ * A request for memory. Buffers with a `layout` share memory only with those of the same, whose bytes mean the
+ * same places (a halo is zeroed once, and must stay); those without share with any of their kind.
+ */
 export interface BufferRequest extends Lifetime {
   readonly floats: number;
-  readonly layout: string;
+  readonly layout?: string;
+}
+
+interface Placed extends Lifetime {
+  readonly offset: number;
+  readonly end: number;
 }
 
 /** Hands out offsets (in floats) of one arena. */
@@ -33,10 +41,10 @@ export class Arena {
     const order = requests.map((_, i) => i).sort((a, b) => requests[a]!.from - requests[b]!.from);
     for (const i of order) {
       const { floats, layout, from, to } = requests[i]!;
-      const fitting = blocks.filter(
+      if (layout === undefined) continue;
+      let block = blocks.find(
         (block) => block.layout === layout && block.busyUntil < from && block.floats >= floats,
       );
-      let block = fitting.sort((a, b) => a.floats - b.floats)[0];
       if (!block) {
         block = { offset: this.allocate(floats), floats, layout, busyUntil: to };
         blocks.push(block);
@@ -44,6 +52,32 @@ export class Arena {
       block.busyUntil = to;
       offsets[i] = block.offset;
     }
+    this.#pack(requests, offsets);
     return offsets;
   }
+
+  /** The largest buffer first, each at the lowest place that is free all its life: little is wasted, and what is small fits into the caches. */
+  #pack(requests: readonly BufferRequest[], offsets: number[]): void {
+    const base = this.size;
+    const free = requests.flatMap(({ layout }, i) => (layout === undefined ? [i] : []));
+    free.sort((a, b) => requests[b]!.floats - requests[a]!.floats || a - b);
+    const placed: Placed[] = [];
+    for (const i of free) {
+      const { from, to } = requests[i]!;
+      const floats = align(requests[i]!.floats);
+      const met = placed.filter((other) => other.from <= to && from <= other.to);
+      const offset = lowestGap(met, base, floats);
+      placed.push({ offset, end: offset + floats, from, to });
+      offsets[i] = offset;
+      this.size = Math.max(this.size, offset + floats);
+    }
+  }
+}
+
+/** The lowest offset from `base` on where `floats` floats meet none of `taken`. */
+function lowestGap(taken: readonly Placed[], base: number, floats: number): number {
+  let offset = base;
+  for (const other of [...taken].sort((a, b) => a.offset - b.offset))
+    if (other.offset < offset + floats) offset = Math.max(offset, other.end);
+  return offset;
 }

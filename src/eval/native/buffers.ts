@@ -55,8 +55,8 @@ export function planBuffers(
   const request = (shape: ImageShape, halo: number, life: Lifetime) => {
     const floats = tensorFloats({ ...shape, halo }, batch);
     const { height, width, channels } = shape;
-    const layout = halo === 0 ? 'compact' : `${height}×${width}×${channels} halo ${halo}`;
-    return requests.push({ floats, layout, ...life }) - 1;
+    const layout = halo === 0 ? {} : { layout: `${height}×${width}×${channels} halo ${halo}` };
+    return requests.push({ floats, ...layout, ...life }) - 1;
   };
   const swallowed = new Map([...sumInto].map(([conv, { tensor }]) => [conv + 1, tensor]));
   const lives = lifetimes(network, readers, group, sumInto);
@@ -103,7 +103,7 @@ function requestExcitations(
   for (const [i, op] of network.ops.entries()) {
     if (op.op !== 'squeezeExcite') continue;
     const vector = (channels: number, from: number) => {
-      const at = requests.push({ floats: batch * channels, layout: 'vectors', from, to: back(i) });
+      const at = requests.push({ floats: batch * channels, from, to: back(i) });
       return { request: at - 1, channels };
     };
     const { channels } = shapes[op.input]!;
