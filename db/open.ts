@@ -95,17 +95,23 @@ export function openForWriting(path: string): Opened {
   });
 }
 
-/** Opens the database for reading, also while somebody writes it. */
-export function openForReading(path: string): Opened {
+/** Opens the database as it is, of whatever version, to look what is in it. Throws SQLite's own errors. */
+export function openForChecking(path: string): Opened {
   checkPath(path);
   if (!existsSync(path))
     throw new UserError(`There is no database ${path}; \`evolayer search\` writes one.`, 1);
   const db = readableConnection(path);
-  const opened = guarded(db, () => {
+  return guarded(db, () => {
     checkOwner(db, path);
     defineLayerFunctions(db);
     return { db, close: () => db.close() };
   });
+}
+
+/** Opens the database for reading, also while somebody writes it. */
+export function openForReading(path: string): Opened {
+  const opened = openForChecking(path);
+  const { db } = opened;
   if (version(db) === MIGRATIONS.length) return opened;
   // An older program's: bring it up to date first, which needs the writer's place.
   opened.close();

@@ -1,14 +1,27 @@
 import type { Command } from 'commander';
+import { UserError } from '../../errors.ts';
 import type { SearchConfig } from '../../search/config.ts';
+import type { CheckReport } from '../check.ts';
 import { dbOption, jsonOption } from '../options.ts';
 import { duration, percent, print, printJson, table } from '../output.ts';
 import { reading } from '../reading.ts';
 import { type RunState, runStates } from '../states.ts';
 
 export const runsCommand = (program: Command) =>
-  program.command('runs').addOption(dbOption()).addOption(jsonOption()).action(runs);
+  program
+    .command('runs')
+    .option('--check', 'say what of the database is sound')
+    .addOption(dbOption())
+    .addOption(jsonOption())
+    .action((options: Options) => (options.check ? check(options) : runs(options)));
 
-function runs({ db, json }: { db: string; json?: true }) {
+interface Options {
+  readonly db: string;
+  readonly json?: true;
+  readonly check?: true;
+}
+
+function runs({ db, json }: Options) {
   const rows = reading(db, (store) => runStates(store)).map(rowOf);
   if (json) return printJson(rows);
   if (rows.length === 0) return print(`${db} has no runs yet.`);
@@ -37,4 +50,38 @@ function rowOf({ run, sessions, state, reason }: RunState) {
     ...{ id, started, state, reason, proposals, total: stop.proposals, evaluated, best, seconds },
     ...{ sessions: sessions.length, seed, algorithm, protocol: protocolKey, config },
   };
+}
+
+/** Prints what a check found; throws a UserError where something is not sound. */
+async function check({ db, json }: Options): Promise<void> {
+  const { checkDatabase } = await import('../check.ts');
+  const report = checkDatabase(db);
+  if (json) printJson(report);
+  else describeCheck(report);
+  const { length } = report.findings;
+  if (length > 0)
+    throw new UserError(
+      `${db} is not sound: ${length} ${length === 1 ? 'finding' : 'findings'}.`,
+      1,
+    );
+}
+
+function describeCheck({ db, runs, findings }: CheckReport): void {
+  const listed = (run: number | null) => {
+    for (const { message } of findings.filter((finding) => finding.run === run))
+      print(`  ${message}`);
+  };
+  const ofFile = findings.some(({ run }) => run === null);
+  print(`${db}: ${ofFile ? 'the file is damaged' : 'the file is sound'}`);
+  listed(null);
+  for (const { run, sound, proposals, sampled } of runs) {
+    const how = sound ? `sound, keys of ${sampled} candidates computed again` : 'not sound';
+    print(`run ${run}, ${proposals} proposals: ${how}`);
+    listed(run);
+  }
+  const whole = runs.filter(({ sound }) => sound).map(({ run }) => run);
+  if (findings.length > 0 && whole.length > 0)
+    print(
+      `Save what is whole: evolayer export-run ${whole[0]} --db ${db} (whole: ${whole.join(', ')})`,
+    );
 }

@@ -1,0 +1,265 @@
+import { copyFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { openStore } from '../../db/store.ts';
+import { runSearch } from '../../src/search/run.ts';
+import { inFolder } from '../db/records.ts';
+import { configOf, FakePool } from '../search/fake.ts';
+import { inProcess, temporaryFolder } from './process.ts';
+
+const reportShape = z.strictObject({
+  db: z.string(),
+  sound: z.boolean(),
+  runs: z.array(
+    z.strictObject({
+      run: z.int(),
+      sound: z.boolean(),
+      proposals: z.int(),
+      sampled: z.int(),
+    }),
+  ),
+  findings: z.array(z.strictObject({ run: z.int().nullable(), message: z.string() })),
+});
+
+/** A database with two finished runs, made once: its bytes. */
+let whole: Buffer;
+
+beforeAll(() =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'whole.db');
+    const store = openStore(path);
+    for (const seed of [7, 8])
+      await runSearch({
+        config: configOf({ seed, stop: { proposals: 150 } }),
+        ...{ store, pool: new FakePool(2) },
+      });
+    store.close();
+    whole = readFileSync(path);
+  }),
+);
+
+function copyOfWhole(): string {
+  const path = join(temporaryFolder(), 'x.db');
+  writeFileSync(path, whole);
+  return path;
+}
+
+/** What a check says, in both forms: sentences, and never a stack. */
+async function checked(path: string) {
+  const text = await inProcess(['runs', '--check', '--db', path]);
+  const json = await inProcess(['runs', '--check', '--json', '--db', path]);
+  const report = reportShape.parse(JSON.parse(json.stdout));
+  for (const { code, stdout, stderr } of [text, json]) {
+    expect(code).toBe(report.sound ? 0 : 1);
+    expect(stdout + stderr).not.toMatch(/^\s+at |internal|undefined/m);
+    expect(stderr).toMatch(report.sound ? /^$/ : /^error: .* is not sound: \d+ findings?\.\n$/);
+  }
+  for (const { message } of report.findings) expect(message).toMatch(/^[A-Zr\d].*\.$/);
+  const of = (run: number | null) =>
+    report.findings.filter((finding) => finding.run === run).map(({ message }) => message);
+  const sound = report.runs.filter((run) => run.sound).map(({ run }) => run);
+  return { report, of, sound, stdout: text.stdout };
+}
+
+test('a sound database is said to be sound', async () => {
+  const { report, stdout } = await checked(copyOfWhole());
+  expect(report).toMatchObject({
+    ...{ sound: true, findings: [] },
+    runs: [1, 2].map((run) => ({ run, sound: true, proposals: 150, sampled: 152 })),
+  });
+  expect(stdout).toMatch(/the file is sound\nrun 1, 150 proposals: sound, keys of 152 candidates/);
+});
+
+test('a database that somebody writes is sound at any moment, and stays writable', async () => {
+  const path = join(temporaryFolder(), 'x.db');
+  const store = openStore(path);
+  const seen: boolean[] = [];
+  let commits = 0;
+  const pending: Promise<void>[] = [];
+  await runSearch({
+    config: configOf(),
+    ...{ store, pool: new FakePool(2) },
+    onEvent: ({ type }) => {
+      if (type === 'committed' && ++commits % 10 === 0)
+        pending.push(checked(path).then(({ report }) => void seen.push(report.sound)));
+    },
+  });
+  await Promise.all(pending);
+  store.close();
+  expect(seen.length).toBeGreaterThan(2);
+  expect(new Set(seen)).toEqual(new Set([true]));
+});
+
+/** Changes rows behind the schema's back. */
+function edited(...statements: string[]): string {
+  const path = copyOfWhole();
+  const db = new Database(path);
+  db.pragma('foreign_keys = OFF');
+  db.pragma('ignore_check_constraints = ON');
+  for (const statement of statements) {
+    const { changes } = db.prepare(statement).run();
+    expect(changes, statement).toBeGreaterThan(0);
+  }
+  db.close();
+  return path;
+}
+
+const one = (where: string) =>
+  `id = (SELECT min(id) FROM candidates WHERE run = 2 AND idx > 20 AND ${where})`;
+const EDITS: readonly (readonly [string, RegExp])[] = [
+  [
+    `DELETE FROM candidates WHERE run = 2 AND idx = 70`,
+    /^r2-70 is missing: r2-71 comes in its place\.$/m,
+  ],
+  [
+    `DELETE FROM candidates WHERE run = 2 AND idx = -2`,
+    /^Baseline 2 is missing: Baseline 1 comes/m,
+  ],
+  [
+    `UPDATE candidates SET genome = '{"nodes"' WHERE run = 2 AND idx = 70`,
+    /^r2-70: the genome is damaged: .*JSON/m,
+  ],
+  [
+    `UPDATE candidates SET genome = '{"nodes": [{"op": "mull", "args": [0, 1]}]}' WHERE run = 2 AND idx = 70`,
+    /^r2-70: the genome is damaged: genome node 4 has the unknown op "mull"/m,
+  ],
+  [
+    `UPDATE candidates SET genome = '{"nodes": [{"op": "sigmoid", "args": [0]}]}' WHERE run = 2 AND idx = 70`,
+    /^r2-70: its genome does not have its structural key\.$/m,
+  ],
+  [
+    `UPDATE candidates SET functional_key = 'f00' WHERE ${one("outcome = 'evaluated' AND repeat IS NULL")}`,
+    /^r2-\d+: its genome does not have its functional key\.$/m,
+  ],
+  [
+    `UPDATE candidates SET outcome = 'not-finite' WHERE ${one("outcome = 'constant'")}`,
+    /^r2-\d+: its genome is constant, not not-finite\.$/m,
+  ],
+  [
+    `UPDATE candidates SET fitness = 0.99 WHERE ${one("outcome = 'evaluated'")}`,
+    /^r2-\d+: its fitness is 0\.99, and the mean of its scores 0\.\d+\.$/m,
+  ],
+  [
+    `UPDATE candidates SET numbers = '{"perAnchor": [{"anchor": "mini-wide"}]}' WHERE ${one("outcome = 'evaluated'")}`,
+    /^r2-\d+: the outcome is damaged: perAnchor\.0\.accuracy must be a number from 0 to 1\.$/m,
+  ],
+  [
+    `UPDATE candidates SET outcome = 'won' WHERE run = 2 AND idx = 70`,
+    /^r2-70: it ended as won\.$/m,
+  ],
+  [
+    `UPDATE candidates SET parent = 140 WHERE ${one("origin = 'mutation' AND idx < 140")}`,
+    /^r2-\d+: its parent 140 comes after it\.$/m,
+  ],
+  [
+    `UPDATE candidates SET repeat = 0 WHERE ${one("repeat IS NULL AND outcome = 'evaluated'")}`,
+    /^The function [0-9a-f]{40} was evaluated more than once\.$/m,
+  ],
+  [
+    `DELETE FROM evaluations WHERE candidate = (SELECT max(candidate) FROM evaluations)`,
+    /^r2-\d+: its evaluation is missing\.$/m,
+  ],
+  [
+    `DELETE FROM rejections WHERE candidate = (SELECT max(candidate) FROM rejections)`,
+    /^r2-\d+: its evaluation \([a-z-]+\) is missing\.$/m,
+  ],
+  [
+    `UPDATE evaluations SET accuracy = 0.5 WHERE candidate = (SELECT max(candidate) FROM evaluations)`,
+    /^r2-\d+: its scores are not those of its evaluation\.$/m,
+  ],
+  [
+    `UPDATE evaluations SET functional_key = 'f00' WHERE candidate = (SELECT max(candidate) FROM evaluations)`,
+    /^r2-\d+ has an evaluation of another function or protocol\.$/m,
+  ],
+  [`UPDATE runs SET config = '{' WHERE id = 2`, /^The configuration is damaged: .*JSON/m],
+  [`UPDATE runs SET protocol_key = 'f00' WHERE id = 2`, /^Its protocol f00 is missing\.$/m],
+];
+
+describe('a row that was changed is found, and the other run is whole', () => {
+  test.each(EDITS)('%s', async (statement, says) => {
+    const { of, sound, stdout } = await checked(edited(statement));
+    expect(of(2).join('\n')).toMatch(says);
+    expect(sound).toEqual([1]);
+    expect(stdout).toMatch(/^Save what is whole: evolayer export-run 1 --db .*whole: 1\)$/m);
+  });
+});
+
+test('references to rows that are not there are counted', async () => {
+  const { of } = await checked(edited('DELETE FROM candidates WHERE run = 2 AND idx > 100'));
+  expect(of(null).join('\n')).toMatch(
+    /^\d+ rows of rejections without the candidates row that it names\.$/m,
+  );
+});
+
+test('a protocol that was changed no longer has its key; many findings are cut short', async () => {
+  const path = edited(
+    `UPDATE protocols SET protocol = json_set(protocol, '$.steps', 301)`,
+    `UPDATE candidates SET fitness = 0.001 WHERE run = 1 AND fitness IS NOT NULL`,
+  );
+  const { of, sound } = await checked(path);
+  expect(of(2)).toEqual([
+    expect.stringMatching(/has the key [0-9a-f]{16} and gives [0-9a-f]{16}:/),
+  ]);
+  expect(of(1)).toHaveLength(11);
+  expect(of(1).at(-1)).toMatch(/^And \d+ more\.$/);
+  expect(sound).toEqual([]);
+});
+
+describe('a damaged file', () => {
+  const pages = () => whole.length / 4096;
+
+  test('has findings, wherever a page was overwritten', async () => {
+    const found: number[] = [];
+    for (let page = 1; page < pages(); page += Math.ceil(pages() / 12)) {
+      const path = copyOfWhole();
+      const bytes = Buffer.from(whole);
+      bytes.fill(0xa5, page * 4096 + 5, page * 4096 + 900);
+      writeFileSync(path, bytes);
+      const { report } = await checked(path);
+      if (!report.sound) found.push(page);
+    }
+    // All pages of this database are in use.
+    expect(found).toHaveLength(Math.ceil((pages() - 1) / Math.ceil(pages() / 12)));
+  });
+
+  test.each([0.1, 0.5, 0.9])('that ends after %d of its length has findings', async (share) => {
+    const path = copyOfWhole();
+    truncateSync(path, Math.floor(share * whole.length));
+    const { report } = await checked(path);
+    expect(report.sound).toBe(false);
+  });
+
+  test.each([
+    ['a header of zeros', Buffer.alloc(100), /file is not a database/],
+    ['text', Buffer.from('no database'.repeat(30)), /file is not a database/],
+  ])('with %s cannot be opened', async (_, head, says) => {
+    const path = copyOfWhole();
+    writeFileSync(path, Buffer.concat([head, whole.subarray(head.length)]));
+    expect((await checked(path)).of(null).join()).toMatch(says);
+  });
+
+  test('without the WAL that holds its rows says what may have been left behind', async () => {
+    const folder = temporaryFolder();
+    const store = openStore(join(folder, 'live.db'));
+    const path = join(folder, 'copy.db');
+    await runSearch({ config: configOf(), store, pool: new FakePool(2) });
+    copyFileSync(store.path, path);
+    expect(statSync(`${store.path}-wal`).size).toBeGreaterThan(0);
+    const { of } = await checked(path);
+    expect(of(null).join()).toMatch(/tables .* are missing; .* ends with -wal was left behind\.$/);
+    store.close();
+    rmSync(path);
+  });
+});
+
+test('what is no database of ours is refused as by every other command', async () => {
+  const folder = temporaryFolder();
+  const absent = await inProcess(['runs', '--check', '--db', join(folder, 'absent.db')]);
+  expect(absent).toMatchObject({ code: 1, stdout: '' });
+  expect(absent.stderr).toMatch(/^error: There is no database/);
+  const foreign = join(folder, 'foreign.db');
+  new Database(foreign).exec('CREATE TABLE t (a)').close();
+  expect((await inProcess(['runs', '--check', '--db', foreign])).stderr).toMatch(/not one of evol/);
+});
