@@ -262,13 +262,17 @@ class Checker {
   static int argumentsOf(Record code) {
     switch (code) {
       case Record::Fma:
-      case Record::Fnma: return 3;
+      case Record::Fnma:
+      case Record::Fms:
+      case Record::Gate: return 3;
       case Record::Add:
       case Record::Mul:
       case Record::Div:
       case Record::Max:
       case Record::Step:
       case Record::Sub:
+      case Record::Complement:
+      case Record::TanhGradient:
       case Record::Dot: return 2;
       default: return 1;
     }

@@ -9,16 +9,10 @@ namespace {
 
 using Wide = Float<kLanes>;
 
-struct Source {
-  const float* base;
-  /** Floats from one period to the next: the period, or 0 for a slot. */
-  int64_t step;
-};
-
-/** What one record works on now. */
+/** What one record works on now. Slots among a, b and c are read again for every period. */
 struct Run {
   float* dst;
-  Source a, b, c;
+  const float *a, *b, *c;
   int count, period;
   /** Nothing may be written behind `count` floats; elsewhere the last vector is written whole. */
   bool exact;
@@ -26,84 +20,117 @@ struct Run {
 
 using Elementwise = void (*)(const Run&);
 
-/** Op::of on U vectors whose operands stand `step` floats apart; all loads before the stores, for dst may be an operand. */
-template <class Op, int U>
-EVOLAYER_INLINE void apply(float* dst, const float* a, int64_t sa, const float* b, int64_t sb, const float* c,
-                           int64_t sc) {
-  Wide result[U];
-  repeat<U>([&](auto u) EVOLAYER_LAMBDA {
-    if constexpr (Op::kArity == 1)
-      result[u] = Op::of(load<kLanes>(a + u * sa));
-    else if constexpr (Op::kArity == 2)
-      result[u] = Op::of(load<kLanes>(a + u * sa), load<kLanes>(b + u * sb));
+template <class Op>
+EVOLAYER_INLINE Wide valueOf(Wide a, Wide b, Wide c) {
+  if constexpr (Op::kArity == 1)
+    return Op::of(a);
+  else if constexpr (Op::kArity == 2)
+    return Op::of(a, b);
+  else
+    return Op::of(a, b, c);
+}
+
+/** U vectors of an argument: those of a slot are held in registers, others are loaded. */
+template <int U, bool kSlot, bool kUsed>
+struct Argument {
+  const float* next;
+  Wide held[kSlot ? U : 1];
+
+  EVOLAYER_INLINE Argument(const float* start, int period) : next(start) {
+    // A round of four vectors is one, two or four periods; another is one.
+    const int within = U == 4 ? period - 1 : -1;
+    if constexpr (kSlot && kUsed)
+      repeat<U>([&](auto u) EVOLAYER_LAMBDA { held[u] = load<kLanes>(start + (u * kLanes & within)); });
+  }
+
+  template <int I>
+  EVOLAYER_INLINE Wide at(Index<I> u) const {
+    if constexpr (!kUsed)
+      return Wide{};
+    else if constexpr (kSlot)
+      return held[u];
     else
-      result[u] = Op::of(load<kLanes>(a + u * sa), load<kLanes>(b + u * sb), load<kLanes>(c + u * sc));
-  });
-  repeat<U>([&](auto u) EVOLAYER_LAMBDA { store<kLanes>(dst + u * kLanes, result[u]); });
+      return load<kLanes>(next + u * kLanes);
+  }
+
+  EVOLAYER_INLINE void advance() {
+    if constexpr (!kSlot) next += U * kLanes;
+  }
+};
+
+/** The vector at dst, or its first n floats. */
+EVOLAYER_INLINE void put(float* dst, Wide value, int n, bool exact) {
+  if (exact)
+    storeUpTo<kLanes>(dst, value, n);
+  else
+    store<kLanes>(dst, value);
 }
 
-template <class Op>
-constexpr int kUnroll = Op::kHeavy ? (kRegisters == 32 ? 4 : 1) : 4;
-
-/** The last, broken vector. */
-template <class Op>
-EVOLAYER_INLINE void applyTail(float* dst, const float* a, const float* b, const float* c, int n, bool exact) {
-  if (!exact) return apply<Op, 1>(dst, a, 0, b, 0, c, 0);
-  float last[kLanes];
-  apply<Op, 1>(last, a, 0, b, 0, c, 0);
-  storeFirst<kLanes>(dst, load<kLanes>(last), n);
-}
-
-/** Every operand moves by its own step per vector: no slots, or slots of one vector. */
-template <class Op>
-EVOLAYER_INLINE void flat(const Run& run, int64_t sa, int64_t sb, int64_t sc) {
-  constexpr int U = kUnroll<Op>;
+/** All of a run in rounds of U vectors, where U vectors are one or more whole periods, or there are no slots. Bit i of kSlots is set where argument i is a slot. */
+template <class Op, int kSlots, int U>
+void inRounds(const Run& run) {
+  constexpr int A = Op::kArity;
+  Argument<U, (kSlots & 1) != 0, true> a(run.a, run.period);
+  Argument<U, (kSlots & 2) != 0, (A > 1)> b(run.b, run.period);
+  Argument<U, (kSlots & 4) != 0, (A > 2)> c(run.c, run.period);
   float* dst = run.dst;
-  const float *a = run.a.base, *b = run.b.base, *c = run.c.base;
   int left = run.count;
-  for (; left >= U * kLanes; left -= U * kLanes) {
-    apply<Op, U>(dst, a, sa, b, sb, c, sc);
-    dst += U * kLanes;
-    a += U * sa;
-    b += U * sb;
-    c += U * sc;
+  for (; left >= U * kLanes; left -= U * kLanes, dst += U * kLanes) {
+    // All loads before the stores, for dst may be an argument.
+    Wide results[U];
+    repeat<U>([&](auto u) EVOLAYER_LAMBDA { results[u] = valueOf<Op>(a.at(u), b.at(u), c.at(u)); });
+    repeat<U>([&](auto u) EVOLAYER_LAMBDA { store<kLanes>(dst + u * kLanes, results[u]); });
+    a.advance();
+    b.advance();
+    c.advance();
   }
-  for (; left >= kLanes; left -= kLanes, dst += kLanes, a += sa, b += sb, c += sc)
-    apply<Op, 1>(dst, a, 0, b, 0, c, 0);
-  if (left > 0) applyTail<Op>(dst, a, b, c, left, run.exact);
+  repeat<U>([&](auto u) EVOLAYER_LAMBDA {
+    const int n = left - u * kLanes;
+    if (n > 0) put(dst + u * kLanes, valueOf<Op>(a.at(u), b.at(u), c.at(u)), n, run.exact);
+  });
 }
 
-/** One period, of which `left` floats count. */
-template <class Op, int U>
-EVOLAYER_INLINE void withinPeriod(float* dst, const float* a, const float* b, const float* c, int left, bool exact) {
-  int i = 0;
-  for (; i + U * kLanes <= left; i += U * kLanes)
-    apply<Op, U>(dst + i, a + i, kLanes, b + i, kLanes, c + i, kLanes);
-  for (; i + kLanes <= left; i += kLanes) apply<Op, 1>(dst + i, a + i, 0, b + i, 0, c + i, 0);
-  if (i < left) applyTail<Op>(dst + i, a + i, b + i, c + i, left - i, exact);
-}
-
-template <class Op, int U>
-EVOLAYER_INLINE void periodic(const Run& run) {
+/** Vector by vector, for periods of any length. */
+template <class Op, int kSlots>
+void inPeriods(const Run& run) {
+  const float *a = run.a, *b = run.b, *c = run.c;
   float* dst = run.dst;
-  const float *a = run.a.base, *b = run.b.base, *c = run.c.base;
   for (int left = run.count; left > 0; left -= run.period) {
-    withinPeriod<Op, U>(dst, a, b, c, left < run.period ? left : run.period, run.exact);
+    const int n = least(left, run.period);
+    for (int i = 0; i < n; i += kLanes)
+      put(dst + i, valueOf<Op>(load<kLanes>(a + i), load<kLanes>(b + i), load<kLanes>(c + i)), n - i, run.exact);
     dst += run.period;
-    a += run.a.step;
-    b += run.b.step;
-    c += run.c.step;
+    if (!(kSlots & 1)) a += run.period;
+    if (!(kSlots & 2)) b += run.period;
+    if (!(kSlots & 4)) c += run.period;
   }
 }
 
+/** Vectors per round: as many as registers allow, and no matter how many where one takes long. */
 template <class Op>
-void elementwise(const Run& run) {
-  const bool slots = run.a.step == 0 || (Op::kArity > 1 && run.b.step == 0) || (Op::kArity > 2 && run.c.step == 0);
-  const auto step = [](const Source& s) { return s.step == 0 ? 0 : int64_t(kLanes); };
-  if (!slots || run.period == kLanes) return flat<Op>(run, step(run.a), step(run.b), step(run.c));
-  if (kUnroll<Op> == 1 || run.period % (2 * kLanes) != 0) return periodic<Op, 1>(run);
-  if (run.period % (4 * kLanes) != 0) return periodic<Op, 2>(run);
-  periodic<Op, 4>(run);
+constexpr int kUnroll = Op::kHeavy && kRegisters < 32 ? 1 : 4;
+
+template <class Op, int kSlots>
+EVOLAYER_INLINE Elementwise withSlots(int vectors) {
+  if constexpr (kSlots == 0) {
+    return inRounds<Op, 0, kUnroll<Op>>;
+  } else if constexpr (kSlots < (1 << Op::kArity) - 1) {
+    if (vectors == 1 || vectors == 2 || vectors == 4) return inRounds<Op, kSlots, 4>;
+    if (vectors == 3) return inRounds<Op, kSlots, 3>;
+    if constexpr (kRegisters == 32)
+      if (vectors == 8) return inRounds<Op, kSlots, 8>;
+  }
+  return inPeriods<Op, kSlots>;
+}
+
+/** The loop for a record, given which of its arguments are slots (a bit each, others do not count) and how many vectors a period has. */
+template <class Op, int kSlots = (1 << Op::kArity) - 1>
+EVOLAYER_INLINE Elementwise loopOf(int slots, int vectors) {
+  constexpr int kAll = (1 << Op::kArity) - 1;
+  if constexpr (kSlots > 0) {
+    if ((slots & kAll) != kSlots) return loopOf<Op, kSlots - 1>(slots, vectors);
+  }
+  return withSlots<Op, kSlots>(vectors);
 }
 
 EVOLAYER_INLINE Wide all(float x) { return splat<kLanes>(x); }
@@ -176,6 +203,18 @@ struct FmaOp : Light3 {
 struct FnmaOp : Light3 {
   static EVOLAYER_INLINE Wide of(Wide a, Wide b, Wide c) { return c - a * b; }
 };
+struct FmsOp : Light3 {
+  static EVOLAYER_INLINE Wide of(Wide a, Wide b, Wide c) { return a * b - c; }
+};
+struct ComplementOp : Light2 {
+  static EVOLAYER_INLINE Wide of(Wide a, Wide b) { return a * (1.0f - b); }
+};
+struct TanhGradientOp : Light2 {
+  static EVOLAYER_INLINE Wide of(Wide a, Wide b) { return a * (1.0f - b * b); }
+};
+struct GateOp : Light3 {
+  static EVOLAYER_INLINE Wide of(Wide a, Wide b, Wide c) { return a * StepOp::of(b, c); }
+};
 struct ReciprocalOp : Light1 {
   static EVOLAYER_INLINE Wide of(Wide a) { return 1.0f / guardOf<kLanes>(a); }
 };
@@ -186,30 +225,34 @@ struct CopyOp : Light1 {
   static EVOLAYER_INLINE Wide of(Wide a) { return a; }
 };
 
-/** Null where the record is none of the element-wise ones. */
-inline Elementwise elementwiseOf(Record code) {
+/** The loop of a record whose arguments are slots by the bits of `slots`; null where it is none of the element-wise ones. */
+inline Elementwise elementwiseOf(Record code, int slots, int vectors) {
   switch (code) {
-    case Record::Add: return elementwise<AddOp>;
-    case Record::Mul: return elementwise<MulOp>;
-    case Record::Div: return elementwise<DivOp>;
-    case Record::Max: return elementwise<MaxOp>;
-    case Record::Neg: return elementwise<NegOp>;
-    case Record::Sigmoid: return elementwise<SigmoidOp>;
-    case Record::Tanh: return elementwise<TanhOp>;
-    case Record::Exp: return elementwise<ExpOp>;
-    case Record::Log: return elementwise<LogOp>;
-    case Record::Abs: return elementwise<AbsOp>;
-    case Record::Square: return elementwise<SquareOp>;
-    case Record::Sqrt: return elementwise<SqrtOp>;
-    case Record::Sign: return elementwise<SignOp>;
-    case Record::Step: return elementwise<StepOp>;
-    case Record::Clear: return elementwise<ClearOp>;
-    case Record::Sub: return elementwise<SubOp>;
-    case Record::Fma: return elementwise<FmaOp>;
-    case Record::Fnma: return elementwise<FnmaOp>;
-    case Record::Reciprocal: return elementwise<ReciprocalOp>;
-    case Record::RootEps: return elementwise<RootEpsOp>;
-    case Record::Copy: return elementwise<CopyOp>;
+    case Record::Add: return loopOf<AddOp>(slots, vectors);
+    case Record::Mul: return loopOf<MulOp>(slots, vectors);
+    case Record::Div: return loopOf<DivOp>(slots, vectors);
+    case Record::Max: return loopOf<MaxOp>(slots, vectors);
+    case Record::Neg: return loopOf<NegOp>(slots, vectors);
+    case Record::Sigmoid: return loopOf<SigmoidOp>(slots, vectors);
+    case Record::Tanh: return loopOf<TanhOp>(slots, vectors);
+    case Record::Exp: return loopOf<ExpOp>(slots, vectors);
+    case Record::Log: return loopOf<LogOp>(slots, vectors);
+    case Record::Abs: return loopOf<AbsOp>(slots, vectors);
+    case Record::Square: return loopOf<SquareOp>(slots, vectors);
+    case Record::Sqrt: return loopOf<SqrtOp>(slots, vectors);
+    case Record::Sign: return loopOf<SignOp>(slots, vectors);
+    case Record::Step: return loopOf<StepOp>(slots, vectors);
+    case Record::Clear: return loopOf<ClearOp>(slots, vectors);
+    case Record::Sub: return loopOf<SubOp>(slots, vectors);
+    case Record::Fma: return loopOf<FmaOp>(slots, vectors);
+    case Record::Fnma: return loopOf<FnmaOp>(slots, vectors);
+    case Record::Fms: return loopOf<FmsOp>(slots, vectors);
+    case Record::Complement: return loopOf<ComplementOp>(slots, vectors);
+    case Record::TanhGradient: return loopOf<TanhGradientOp>(slots, vectors);
+    case Record::Gate: return loopOf<GateOp>(slots, vectors);
+    case Record::Reciprocal: return loopOf<ReciprocalOp>(slots, vectors);
+    case Record::RootEps: return loopOf<RootEpsOp>(slots, vectors);
+    case Record::Copy: return loopOf<CopyOp>(slots, vectors);
     case Record::Sum:
     case Record::Dot:
     case Record::Stats:

@@ -5,6 +5,16 @@
 namespace evolayer {
 namespace {
 
+/** What one reduction works on now: arguments move from period to period by their steps, which are 0 for slots. */
+struct Reduction {
+  float* dst;
+  const float *a, *b;
+  int64_t aStep, bStep;
+  int count, period;
+  /** Starts anew. */
+  bool fresh;
+};
+
 /** Where the sums of one vector of channels go: `dst` starts anew where `fresh`, else it is added to. */
 EVOLAYER_INLINE void settle(float* dst, Wide sum, bool fresh) {
   store<kLanes>(dst, fresh ? sum : load<kLanes>(dst) + sum);
@@ -15,19 +25,19 @@ EVOLAYER_INLINE void settle(float* dst, Wide sum, bool fresh) {
  * in four chains. `term(a, b, j)` returns the S vectors for column j.
  */
 template <int S, class Term>
-EVOLAYER_INLINE void reduce(const Run& run, bool fresh, Term term) {
+EVOLAYER_INLINE void reduce(const Reduction& run, Term term) {
   constexpr int U = S == 1 ? 4 : 2;
   const int whole = run.count / run.period, rest = run.count % run.period;
   for (int j = 0; j < run.period; j += kLanes) {
     Wide sums[U][S];
     repeat<U>([&](auto u) EVOLAYER_LAMBDA { repeat<S>([&](auto s) EVOLAYER_LAMBDA { sums[u][s] = all(0); }); });
-    const float *a = run.a.base + j, *b = run.b.base + j;
+    const float *a = run.a + j, *b = run.b + j;
     const auto take = [&](auto u, int valid) EVOLAYER_LAMBDA {
       Wide terms[S];
       term(terms, load<kLanes>(a), load<kLanes>(b), j);
       repeat<S>([&](auto s) EVOLAYER_LAMBDA { sums[u][s] += valid < kLanes ? firstLanes<kLanes>(terms[s], valid) : terms[s]; });
-      a += run.a.step;
-      b += run.b.step;
+      a += run.aStep;
+      b += run.bStep;
     };
     int p = 0;
     for (; p + U <= whole; p += U) repeat<U>([&](auto u) EVOLAYER_LAMBDA { take(u, kLanes); });
@@ -36,27 +46,27 @@ EVOLAYER_INLINE void reduce(const Run& run, bool fresh, Term term) {
     repeat<S>([&](auto s) EVOLAYER_LAMBDA {
       Wide total = sums[0][s] + sums[1][s];
       if constexpr (U == 4) total += sums[2][s] + sums[3][s];
-      settle(run.dst + s * run.period + j, total, fresh);
+      settle(run.dst + s * run.period + j, total, run.fresh);
     });
   }
 }
 
-inline void sumRun(const Run& run, bool fresh) {
-  reduce<1>(run, fresh, [](Wide* terms, Wide a, Wide, int) EVOLAYER_LAMBDA { terms[0] = a; });
+inline void sumOf(const Reduction& run) {
+  reduce<1>(run, [](Wide* terms, Wide a, Wide, int) EVOLAYER_LAMBDA { terms[0] = a; });
 }
 
-inline void dotRun(const Run& run, bool fresh) {
-  reduce<1>(run, fresh, [](Wide* terms, Wide a, Wide b, int) EVOLAYER_LAMBDA { terms[0] = a * b; });
+inline void dotOf(const Reduction& run) {
+  reduce<1>(run, [](Wide* terms, Wide a, Wide b, int) EVOLAYER_LAMBDA { terms[0] = a * b; });
 }
 
 /** Sums are taken about a shift, the first pixel, so that data far from zero keeps its variance. */
-inline void statsRun(const Run& run, bool fresh, int channels) {
+inline void statsOf(const Reduction& run, int channels) {
   const float* shift = run.dst;
-  if (fresh)
-    for (int i = 0; i < run.period; i++) run.dst[i] = i < channels ? run.a.base[i] : run.dst[i - channels];
-  Run sums = run;
+  if (run.fresh)
+    for (int i = 0; i < run.period; i++) run.dst[i] = i < channels ? run.a[i] : run.dst[i - channels];
+  Reduction sums = run;
   sums.dst += run.period;
-  reduce<2>(sums, fresh, [shift](Wide* terms, Wide a, Wide, int j) EVOLAYER_LAMBDA {
+  reduce<2>(sums, [shift](Wide* terms, Wide a, Wide, int j) EVOLAYER_LAMBDA {
     const Wide d = a - load<kLanes>(shift + j);
     terms[0] = d;
     terms[1] = d * d;

@@ -24,15 +24,15 @@ static_assert(sizeof(RecordWords) == kRecordWords * sizeof(int32_t), "a record i
 struct Place {
   float* base;
   /** Floats from one image, row of pixels, and pixel to the next; 0 where it does not move. */
-  int64_t image, row, column;
+  int32_t image, row, column;
   /** Floats from one period to the next: 0 for a slot. */
-  int64_t step;
+  int32_t step;
   bool tensor, halo;
 
-  EVOLAYER_INLINE float* inImage(int i) const { return base + i * image; }
+  EVOLAYER_INLINE float* inImage(int i) const { return base + int64_t(i) * image; }
   /** Pixel p of image i: of a tensor without a halo. */
-  EVOLAYER_INLINE float* pixel(int i, int p) const { return base + i * image + p * column; }
-  EVOLAYER_INLINE float* pixel(int i, int r, int c) const { return base + i * image + r * row + c * column; }
+  EVOLAYER_INLINE float* pixel(int i, int p) const { return inImage(i) + int64_t(p) * column; }
+  EVOLAYER_INLINE float* pixel(int i, int r, int c) const { return inImage(i) + int64_t(r) * row + c * column; }
 };
 
 struct DecodedRecord {
@@ -131,7 +131,8 @@ class SweepDecoder {
 
   DecodedRecord record(const RecordWords& w) const {
     DecodedRecord r;
-    r.elementwise = elementwiseOf(w.code);
+    const int slots = isSlot(w.aKind) | isSlot(w.bKind) << 1 | isSlot(w.cKind) << 2;
+    r.elementwise = elementwiseOf(w.code, slots, period_ / kLanes);
     r.dst = place(w.dstKind, w.dst);
     r.a = place(w.aKind, w.a);
     r.b = place(w.bKind, w.b);
@@ -140,6 +141,8 @@ class SweepDecoder {
     r.words = w;
     return r;
   }
+
+  static int isSlot(Operand kind) { return kind == Operand::Slot || kind == Operand::ImageSlot; }
 
   Place place(Operand kind, int32_t value) const {
     switch (kind) {
@@ -159,7 +162,7 @@ class SweepDecoder {
 
   Place inTensor(const Tensor& t) const {
     const Grid<float> g = gridOf(arena_, t);
-    return {g.base, g.image, g.row, g.column, period_, true, t.halo > 0};
+    return {g.base, int32_t(g.image), int32_t(g.row), int32_t(g.column), period_, true, t.halo > 0};
   }
 
   float* arena_;
@@ -175,45 +178,37 @@ struct Tile {
   int image, first, count;
 };
 
-EVOLAYER_INLINE Source sourceAt(const Place& place, int image, int pixel) {
-  return {place.pixel(image, pixel), place.step};
-}
-
 /** A record with halos: the part of each row that lies in the tile. */
 inline void elementwiseByRow(const DecodedRecord& r, const Sweep& sweep, const Tile& tile) {
   for (int p = tile.first; p < tile.first + tile.count;) {
     const int row = p / sweep.width, column = p % sweep.width;
     const int n = least(sweep.width - column, tile.first + tile.count - p);
     const int64_t done = int64_t(p - tile.first) * sweep.channels;
-    const auto source = [&](const Place& place) -> Source {
-      if (place.tensor) return {place.pixel(tile.image, row, column), place.step};
-      return {place.inImage(tile.image) + (place.step == 0 ? 0 : done), place.step};
+    const auto at = [&](const Place& place) {
+      if (place.tensor) return place.pixel(tile.image, row, column);
+      return place.inImage(tile.image) + (place.step == 0 ? 0 : done);
     };
-    float* dst = r.dst.tensor ? r.dst.pixel(tile.image, row, column) : r.dst.base + done;
     // Even in a register: the vector behind a row is that of the next row, perhaps already read.
-    r.elementwise({dst, source(r.a), source(r.b), source(r.c), n * sweep.channels, sweep.period, true});
+    r.elementwise({at(r.dst), at(r.a), at(r.b), at(r.c), n * sweep.channels, sweep.period, true});
     p += n;
   }
 }
 
-inline void reduceRun(const DecodedRecord& r, const Run& run, bool fresh, int channels) {
-  if (r.words.code == Record::Sum) return sumRun(run, fresh);
-  if (r.words.code == Record::Dot) return dotRun(run, fresh);
-  statsRun(run, fresh, channels);
+inline void runReduction(const DecodedRecord& r, const Reduction& run, int channels) {
+  if (r.words.code == Record::Sum) return sumOf(run);
+  if (r.words.code == Record::Dot) return dotOf(run);
+  statsOf(run, channels);
 }
 
 EVOLAYER_INLINE void runTileRecord(const DecodedRecord& r, const Sweep& sweep, const Tile& tile) {
   if (r.byRow) return elementwiseByRow(r, sweep, tile);
-  const Run run{r.dst.pixel(tile.image, tile.first),
-                sourceAt(r.a, tile.image, tile.first),
-                sourceAt(r.b, tile.image, tile.first),
-                sourceAt(r.c, tile.image, tile.first),
-                tile.count * sweep.channels,
-                sweep.period,
-                r.dst.tensor};
-  if (r.elementwise) return r.elementwise(run);
+  float* dst = r.dst.pixel(tile.image, tile.first);
+  const float *a = r.a.pixel(tile.image, tile.first), *b = r.b.pixel(tile.image, tile.first);
+  const int count = tile.count * sweep.channels;
+  if (r.elementwise)
+    return r.elementwise({dst, a, b, r.c.pixel(tile.image, tile.first), count, sweep.period, r.dst.tensor});
   const bool fresh = tile.first == 0 && (r.words.p0 == 0 || tile.image == 0);
-  reduceRun(r, run, fresh, sweep.channels);
+  runReduction(r, {dst, a, b, r.a.step, r.b.step, count, sweep.period, fresh}, sweep.channels);
 }
 
 inline void finish(const DecodedRecord& r, const Sweep& sweep, int image, int images) {
@@ -244,12 +239,12 @@ EVOLAYER_INLINE bool isReduction(Record code) {
 
 /** A record on slots alone. */
 inline void runSlotRecord(const DecodedRecord& r, const Sweep& sweep, int image, int images) {
-  const auto source = [&](const Place& place) -> Source { return {place.inImage(image), 0}; };
-  Run run{r.dst.inImage(image), source(r.a), source(r.b), source(r.c), sweep.period, sweep.period, false};
-  if (r.elementwise) return r.elementwise(run);
+  float* dst = r.dst.inImage(image);
+  const float *a = r.a.inImage(image), *b = r.b.inImage(image);
+  if (r.elementwise) return r.elementwise({dst, a, b, r.c.inImage(image), sweep.period, sweep.period, false});
   if (!isReduction(r.words.code)) return finish(r, sweep, image, images);
-  run.count = sweep.channels;
-  reduceRun(r, run, r.words.p0 == 0 || image == 0, sweep.channels);
+  const bool fresh = r.words.p0 == 0 || image == 0;
+  runReduction(r, {dst, a, b, 0, 0, sweep.channels, sweep.period, fresh}, sweep.channels);
 }
 
 EVOLAYER_INLINE void runSlotRecords(const RecordList& list, const Sweep& sweep, int image, int images) {

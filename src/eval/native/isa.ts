@@ -118,6 +118,14 @@ export const ELEMENTWISE_RECORDS = [
   'fma',
   /** c − a·b */
   'fnma',
+  /** a·b − c */
+  'fms',
+  /** a·(1 − b) */
+  'complement',
+  /** a·(1 − b²) */
+  'tanhGradient',
+  /** a·step(b, c) */
+  'gate',
   /** 1 / guard(a): guard as in `div` */
   'reciprocal',
   /** √(a + ε) */

@@ -87,6 +87,14 @@ export function lower<Output extends string>(
   };
 }
 
+interface Term {
+  readonly node: number;
+  readonly negative: boolean;
+}
+
+/** Longer sums are left alone. */
+const MOST_TERMS = 8;
+
 /** Builds a machine graph bottom up, sharing equal nodes and moving signs, constants and divisors out of the way. */
 class Lowering {
   readonly nodes: MachineNode[] = [];
@@ -297,9 +305,75 @@ class Lowering {
     const [na, nb] = [this.#negated(a), this.#negated(b)];
     if (na !== undefined && nb !== undefined) return this.map('neg', [this.#sum(na, nb)]);
     if (nb !== undefined) return this.#put('sub', [a, nb]);
+    const merged = this.#mergedAffine(a, b);
+    if (merged !== undefined) return merged;
+    if (nb !== undefined) return this.#put('sub', [a, nb]);
     if (na !== undefined) return this.#put('sub', [b, na]);
     return this.#put('add', a < b ? [a, b] : [b, a]);
   }
+
+  /**
+   * Gradients of moments are β·(t − m) with slots β and m. Two of the same t become one:
+   * β·(t − m) + δ·(t − n) = (β + δ)·(t − m) + δ·(m − n).
+   */
+  #mergedAffine(a: number, b: number): number | undefined {
+    const [left, right] = [this.#terms(a), this.#terms(b)];
+    const tensorsOf = (terms: readonly Term[]) =>
+      new Set(terms.flatMap((term) => this.#affine(term)?.tensor ?? []));
+    const tensors = tensorsOf(left);
+    const tensor = [...tensorsOf(right)].find((t) => tensors.has(t));
+    const terms = [...left, ...right];
+    if (tensor === undefined || terms.length > MOST_TERMS) return undefined;
+    const parts = terms.map((term) => ({ term, affine: this.#affine(term) }));
+    const equal = parts.flatMap(({ affine }) => (affine?.tensor === tensor ? [affine] : []));
+    const rest = parts.flatMap(({ term, affine }) => (affine?.tensor === tensor ? [] : [term]));
+    const origin = equal.find(({ shift }) => shift !== undefined)?.shift;
+    let slope = this.constant(0);
+    let slots = this.constant(0);
+    for (const { factor, shift } of equal) {
+      slope = this.#sum(slope, factor);
+      if (origin === undefined || shift === origin) continue;
+      const distance = shift === undefined ? origin : this.#difference(origin, shift);
+      slots = this.#sum(slots, this.#product(factor, distance));
+    }
+    for (const term of rest)
+      if (!this.#spatial(term.node)) slots = this.#sum(slots, this.#signed(term));
+    let sum = slots;
+    for (const term of rest) if (this.#spatial(term.node)) sum = this.#sum(sum, this.#signed(term));
+    const moved = origin === undefined ? tensor : this.#difference(tensor, origin);
+    return this.#sum(sum, this.#product(slope, moved));
+  }
+
+  /** The terms of a sum over space; what is no such sum is its own term. */
+  #terms(a: number, negative = false): Term[] {
+    const node = this.nodes[a]!;
+    if (node.kind !== 'map' || !isSpatial(node)) return [{ node: a, negative }];
+    const [p, q] = node.args as [number, number];
+    if (node.code === 'neg') return this.#terms(p, !negative);
+    if (node.code === 'add') return [...this.#terms(p, negative), ...this.#terms(q, negative)];
+    if (node.code === 'sub') return [...this.#terms(p, negative), ...this.#terms(q, !negative)];
+    return [{ node: a, negative }];
+  }
+
+  /** A term as factor·(tensor − shift), of which the tensor alone has space. */
+  #affine({ node, negative }: Term) {
+    const product = this.#slotFactor(node);
+    if (!product) return undefined;
+    const factor = negative ? this.map('neg', [product.slot]) : product.slot;
+    const rest = this.nodes[product.rest]!;
+    const [tensor, shift] = argsOf(rest) as [number, number];
+    if (
+      rest.kind === 'map' &&
+      rest.code === 'sub' &&
+      this.#spatial(tensor) &&
+      !this.#spatial(shift)
+    )
+      return { factor, tensor, shift };
+    return { factor, tensor: product.rest, shift: undefined };
+  }
+
+  #difference = (a: number, b: number): number => this.#sum(a, this.map('neg', [b]));
+  #signed = ({ node, negative }: Term): number => (negative ? this.map('neg', [node]) : node);
 
   #scaled(a: number, factor: number): number {
     return this.map('mul', [a, this.constant(factor)]);

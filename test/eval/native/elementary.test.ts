@@ -28,6 +28,14 @@ const exactly = (code: Elementwise, a: number, b: number, c: number): number => 
       return a * b + c;
     case 'fnma':
       return c - a * b;
+    case 'fms':
+      return a * b - c;
+    case 'complement':
+      return a * (1 - b);
+    case 'tanhGradient':
+      return a * (1 - b * b);
+    case 'gate':
+      return a * elementwise.step.value(b, c);
     case 'reciprocal':
       return 1 / guard(a);
     case 'rootEps':
@@ -92,11 +100,14 @@ describe.each(variants())('arithmetic of %s kernels', (variant) => {
 
   it.each(ELEMENTWISE_RECORDS)('%s of zeros, infinities, NaN and the edges between', (code) => {
     // A sum of products is rounded twice where the CPU has no fused one, and may overflow on the way.
-    const sound = ['fma', 'fnma'].includes(code)
-      ? triples.filter(([a, b]) => !(Math.abs(a * b) > 1e30 && Math.abs(a * b) < Infinity))
-      : triples;
+    const overflows = (product: number) => Math.abs(product) > 1e30 && Math.abs(product) < Infinity;
+    const sound = triples.filter(
+      ([a, b]) =>
+        !(['fma', 'fnma', 'fms'].includes(code) && overflows(a * b)) &&
+        !(code === 'tanhGradient' && overflows(b * b)),
+    );
     const pick = (k: 0 | 1 | 2) => Float32Array.from(sound, (triple) => triple[k]);
-    const limit = ['fma', 'fnma'].includes(code) ? 3e7 : 4;
+    const limit = ['fma', 'fnma', 'fms', 'tanhGradient'].includes(code) ? 3e7 : 4;
     expectWithin(code, limit, pick(0), pick(1), pick(2));
   });
 
@@ -129,6 +140,19 @@ describe.each(variants())('arithmetic of %s kernels', (variant) => {
     const got = compute('max', column(0), column(1));
     for (const [i, [a, b]] of triples.entries())
       if (Number.isNaN(a) || Number.isNaN(b)) expect(got[i]).toBeNaN();
+  });
+
+  it('tanh of what is far from 0 is ±1 to the last bit, for 1 − tanh² is multiplied by large gradients', () => {
+    const a = Float32Array.from({ length: 10_000 }, (_, i) => 9.02 + (i / 100) ** 3);
+    expect(new Set(compute('tanh', a))).toEqual(new Set([1]));
+    expect(
+      new Set(
+        compute(
+          'tanh',
+          a.map((value) => -value),
+        ),
+      ),
+    ).toEqual(new Set([-1]));
   });
 
   it('exp overflows to infinity and underflows to zero', () => {

@@ -11,6 +11,7 @@ type Elementwise = (typeof ELEMENTWISE_RECORDS)[number];
 
 const ARITY: Record<Elementwise, 1 | 2 | 3> = {
   ...{ add: 2, mul: 2, div: 2, max: 2, sub: 2, step: 2, fma: 3, fnma: 3 },
+  ...{ fms: 3, gate: 3, complement: 2, tanhGradient: 2 },
   ...{ neg: 1, sigmoid: 1, tanh: 1, exp: 1, log: 1, abs: 1, square: 1, sqrt: 1, sign: 1 },
   ...{ clear: 1, reciprocal: 1, rootEps: 1, copy: 1 },
 };

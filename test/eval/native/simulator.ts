@@ -212,6 +212,10 @@ function runRecord(words: Int32Array, context: Context): void {
         if (code === 'sub') return va - vb;
         if (code === 'fma') return va * vb + vc;
         if (code === 'fnma') return vc - va * vb;
+        if (code === 'fms') return va * vb - vc;
+        if (code === 'complement') return va * (1 - vb);
+        if (code === 'tanhGradient') return va * (1 - vb * vb);
+        if (code === 'gate') return va * elementwise.step.value(vb, vc);
         if (code === 'reciprocal') return 1 / guard(va);
         if (code === 'rootEps') return rootEps(va);
         return va;
