@@ -2,6 +2,7 @@ import { type Candidate, candidateRepository } from './candidates.ts';
 import { explaining } from './errors.ts';
 import { evaluationRepository, type NewEvaluation } from './evaluations.ts';
 import { type Fault, faultRepository } from './faults.ts';
+import { historyRepository } from './history.ts';
 import { leaderboardRepository } from './leaderboard.ts';
 import { type Opened, openForReading, openForWriting } from './open.ts';
 import { protocolRepository } from './protocols.ts';
@@ -62,6 +63,7 @@ export class Store {
   readonly faults: ReturnType<typeof faultRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
   readonly stats: ReturnType<typeof statsRepository>;
+  readonly history: ReturnType<typeof historyRepository>;
   readonly protocols: ReturnType<typeof protocolRepository>;
   readonly #opened: Opened;
 
@@ -76,6 +78,7 @@ export class Store {
     this.faults = faultRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
     this.stats = statsRepository(db);
+    this.history = historyRepository(db);
     this.protocols = protocolRepository(db);
   }
 

@@ -107,3 +107,9 @@ const BYTE_UNITS = [
 /** `+2.50 points`: a difference of shares. */
 export const points = (difference: number): string =>
   `${difference < 0 ? '−' : '+'}${Math.abs(100 * difference).toFixed(2)} points`;
+
+/** A percentage, with the reach of its confidence interval where there is one. */
+export const estimate = (value: number, interval: readonly [number, number] | null): string =>
+  interval === null
+    ? percent(value)
+    : `${(100 * value).toFixed(2)} ± ${percent((interval[1] - interval[0]) / 2)}`;

@@ -1,28 +1,61 @@
 import type { Command } from 'commander';
+import { UserError } from '../../errors.ts';
 import { type Dataset, loadDataset } from '../../eval/data.ts';
 import { evaluateLayer, type Progress } from '../../eval/evaluate.ts';
 import { nativeEngine } from '../../eval/native/engine.ts';
 import { describeOutcome, type Outcome } from '../../eval/outcome.ts';
+import { PROTOCOL_FLAGS } from '../../eval/presets.ts';
 import { evaluationSeed, type Protocol, protocolKey } from '../../eval/protocol.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import { probe } from '../../graph/keys.ts';
 import { formatLayer } from '../../graph/text.ts';
 import { findLayer } from '../layers.ts';
-import { addFlags, dbOption, jsonOption } from '../options.ts';
+import { addFlags, countFrom, dbOption, jsonOption } from '../options.ts';
 import { note, percent, print, printJson, table } from '../output.ts';
 import { addProtocolOptions } from '../protocol-options.ts';
+import { type RepeatOptions, saveRepeats } from '../repeats.ts';
 import { EVALUATION_FLAGS, protocolOf, type SettingOptions } from '../settings.ts';
 
 export const evaluateCommand = (program: Command) =>
   addFlags(addProtocolOptions(program.command('evaluate')), EVALUATION_FLAGS)
     .argument('<layer>', 'id, zoo name or formula')
+    .option('--save', 'store the evaluations beside the first one of a layer in the database')
+    .option(
+      '--repeats <n>',
+      'with --save: how many evaluations to have in all, those that are there included',
+      countFrom('--repeats', 10_000),
+    )
+    .option('--protocol <key>', 'with --save: a protocol of the database, or how its key begins')
     .addOption(dbOption())
     .addOption(jsonOption())
     .action(evaluate);
 
-type Options = SettingOptions & { readonly db: string; readonly json?: true };
+type Options = SettingOptions &
+  Omit<RepeatOptions, 'repeats'> & { readonly save?: true; readonly repeats?: number };
 
-function evaluate(text: string, options: Options) {
+function evaluate(text: string, options: Options, command: Command) {
+  const { save, repeats = 2, protocol: key } = options;
+  if (save) {
+    refuseSettings(command);
+    return saveRepeats(text, { ...options, repeats });
+  }
+  const stray = options.repeats !== undefined ? '--repeats' : key !== undefined && '--protocol';
+  if (stray) throw new UserError(`${stray} says what to store, and goes with --save.`);
+  return evaluateOnce(text, options);
+}
+
+/** What is stored belongs to a protocol of the database, which no flag may change. */
+function refuseSettings(command: Command): void {
+  const settings = ['preset', 'config', ...Object.keys({ ...PROTOCOL_FLAGS, ...EVALUATION_FLAGS })];
+  const stray = settings.find((name) => command.getOptionValueSource(name) === 'cli');
+  if (stray === undefined) return;
+  const { long } = command.options.find((option) => option.attributeName() === stray)!;
+  throw new UserError(
+    `--save evaluates under a protocol of the database, as it is; leave ${long} out, or name another protocol with --protocol.`,
+  );
+}
+
+function evaluateOnce(text: string, options: Options) {
   const { layer } = findLayer(text, options.db);
   const engine = nativeEngine();
   const protocol = protocolOf(options, engine.numerics);

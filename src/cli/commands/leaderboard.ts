@@ -4,7 +4,7 @@ import { UserError } from '../../errors.ts';
 import { didYouMean } from '../../suggest.ts';
 import { type Entry, entryOf } from '../entries.ts';
 import { countFrom, dateFrom, dbOption, jsonOption } from '../options.ts';
-import { type Column, note, percent, print, printJson, table } from '../output.ts';
+import { type Column, estimate, note, print, printJson, table } from '../output.ts';
 import { protocolFor } from '../protocols.ts';
 import { reading } from '../reading.ts';
 import { CONFIDENCE, type Interval } from '../statistics.ts';
@@ -119,12 +119,6 @@ function sortKeyOf(text: string, anchors: readonly string[]): SortKey {
     `--sort is ${JSON.stringify(text)}; it must be one of ${known.join(', ')}.${didYouMean(text, known)}`,
   );
 }
-
-/** A percentage; with the reach of its interval where there is one. */
-const estimate = (value: number, interval: Interval | null): string =>
-  interval === null
-    ? percent(value)
-    : `${percent(value).replace(' %', '')} ± ${percent((interval[1] - interval[0]) / 2)}`;
 
 const columnsFor = ([first]: readonly Entry[]): Column<Entry>[] => [
   { head: '#', value: ({ rank }) => rank, align: 'right' },
