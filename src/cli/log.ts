@@ -35,9 +35,9 @@ export const LOG_EVENTS = {
     level: 'trace',
     doc: 'one of them: `index`, `origin`, `outcome`, `tier`, `fitness`, `seconds`',
   },
-  retried: {
+  fault: {
     level: 'warn',
-    doc: 'a worker failed at a candidate, which is tried again: `index`, `message`',
+    doc: 'something went wrong and is no reason to end the run: `index` (null where it concerns no candidate), `kind`, `message`',
   },
   stopped: {
     level: 'info',
@@ -85,8 +85,8 @@ export class EventLog {
     else if (event.type === 'baseline') {
       const { outcome, fitness } = event.candidate;
       this.#log('baseline', { name: event.name, outcome: outcome.outcome, fitness });
-    } else if (event.type === 'retried')
-      this.#log('retried', { index: event.index, message: event.message });
+    } else if (event.type === 'fault')
+      this.#log('fault', { index: event.index, kind: event.kind, message: event.message });
     else this.#committed(event);
   };
 

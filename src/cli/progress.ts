@@ -124,8 +124,8 @@ class Display implements ProgressDisplay {
 
 /** What is said of an event in a line of its own, if anything. */
 function lineOf(event: SearchEvent, live: boolean): string | null {
-  if (event.type === 'retried')
-    return `proposal ${event.index}: the worker failed and is tried again (${event.message})`;
+  if (event.type === 'fault')
+    return event.index === null ? event.message : `proposal ${event.index}: ${event.message}`;
   if (live) return null;
   if (event.type === 'started') return `run ${event.run.id}: ${event.workers} workers`;
   if (event.type === 'baseline') return `${event.name}: ${score(event.candidate.fitness)}`;

@@ -3,7 +3,7 @@ import { flag, overridesFromFlags, resolveProtocol } from '../eval/presets.ts';
 import type { Protocol } from '../eval/protocol.ts';
 import { isRecord, mergeSettings } from '../eval/settings.ts';
 import { ZOO } from '../graph/zoo.ts';
-import { resolveSearchConfig, type SearchConfig } from '../search/config.ts';
+import { overrideSearchConfig, resolveSearchConfig, type SearchConfig } from '../search/config.ts';
 import { readJson } from './files.ts';
 
 /** Where a search stops; these may be given again when it is resumed. */
@@ -67,7 +67,8 @@ function settingsFile(path: string | undefined): Record<string, unknown> {
   return content;
 }
 
-export function searchConfigOf(options: SettingOptions, numerics: string): SearchConfig {
+/** What the flags of a search say. */
+function searchFlags(options: Readonly<Record<string, unknown>>) {
   const protocol = overridesFromFlags(options);
   const search = overridesFromFlags(options, SEARCH_FLAGS);
   const spelled = Object.fromEntries(
@@ -76,9 +77,35 @@ export function searchConfigOf(options: SettingOptions, numerics: string): Searc
       (search[key] as string[] | undefined)?.map(zooSpelling),
     ]),
   );
-  const flags = mergeSettings(mergeSettings({ protocol }, search), spelled);
+  return mergeSettings(mergeSettings({ protocol }, search), spelled);
+}
+
+export function searchConfigOf(options: SettingOptions, numerics: string): SearchConfig {
   const { preset, config } = options;
-  return resolveSearchConfig({ preset, file: settingsFile(config), flags, numerics });
+  const file = settingsFile(config);
+  return resolveSearchConfig({ preset, file, flags: searchFlags(options), numerics });
+}
+
+/**
+ * The stored configuration of a run with what is given besides. With a preset, all of a configuration is
+ * given but where to stop; that is the run's own unless a file or a flag says otherwise.
+ */
+export function resumedConfigOf(
+  options: Partial<SettingOptions>,
+  stored: SearchConfig,
+): SearchConfig {
+  const { preset, config } = options;
+  const file = settingsFile(config);
+  const flags = searchFlags(options);
+  const given = mergeSettings(file, flags) as { readonly stop?: unknown };
+  if (preset === undefined) return overrideSearchConfig(stored, given);
+  const { numerics } = stored.protocol;
+  const whole = resolveSearchConfig({ preset, file, flags, numerics });
+  const { stop } = overrideSearchConfig(
+    stored,
+    given.stop === undefined ? {} : { stop: given.stop },
+  );
+  return { ...whole, stop };
 }
 
 /** Names of the zoo are found whatever their case; others stay, for the validation to name them. */

@@ -53,7 +53,15 @@ export function resolveProtocol(
   overrides: ProtocolOverrides,
   numerics: string,
 ): Protocol {
-  const merged = mergeSettings({ numerics, ...presetNamed(preset) }, overrides);
+  return overrideProtocol({ numerics, ...presetNamed(preset) }, overrides);
+}
+
+/** A protocol with overrides in place of some of its settings. Throws a UserError that names the first wrong one. */
+export function overrideProtocol(
+  protocol: Protocol | (Preset & { readonly numerics: string }),
+  overrides: ProtocolOverrides,
+): Protocol {
+  const merged = mergeSettings(protocol, overrides);
   return parseProtocol(isRecord(merged) ? complete(merged, overrides) : merged);
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { type ProtocolOverrides, resolveProtocol } from '../eval/presets.ts';
-import { protocolSchema } from '../eval/protocol.ts';
+import { overrideProtocol, type ProtocolOverrides, resolveProtocol } from '../eval/presets.ts';
+import { type Protocol, protocolSchema } from '../eval/protocol.ts';
 import {
   isRecord,
   mergeSettings,
@@ -126,17 +126,36 @@ export interface ConfigSources {
   readonly numerics: string;
 }
 
+/** Any part of a SearchConfig, not validated yet. */
+type Given = { readonly protocol?: unknown } & Readonly<Record<string, unknown>>;
+
 /** The configuration: defaults < preset < file < flags. A UserError names the first wrong setting. */
 export function resolveSearchConfig(sources: ConfigSources): SearchConfig {
   const { preset = 'quick', file = {}, flags = {}, numerics } = sources;
   if (!isRecord(file)) throw new UserError('The configuration file must hold a JSON object.');
-  const { protocol: overrides, ...search } = mergeSettings(file, flags) as Record<string, unknown>;
-  const merged = mergeSettings({ ...DEFAULTS, ...presetNamed(preset) }, search) as object;
-  if (overrides !== undefined && !isRecord(overrides))
+  const given = mergeSettings(file, flags) as Given;
+  const base = { ...DEFAULTS, ...presetNamed(preset) };
+  return complete(base, given, (overrides) => resolveProtocol(preset, overrides, numerics));
+}
+
+/** A stored configuration with other settings in place of some of its own. A UserError names the first wrong one. */
+export function overrideSearchConfig(stored: SearchConfig, given: unknown): SearchConfig {
+  if (!isRecord(given)) throw new UserError('The configuration file must hold a JSON object.');
+  const { protocol, ...base } = stored;
+  return complete(base, given, (overrides) => overrideProtocol(protocol, overrides));
+}
+
+function complete(
+  base: object,
+  { protocol: overrides = {}, ...search }: Given,
+  protocolOf: (overrides: ProtocolOverrides) => Protocol,
+): SearchConfig {
+  if (!isRecord(overrides))
     throw new UserError(
       `The configuration: protocol is ${JSON.stringify(overrides)}; it must be an object.`,
     );
-  const protocol = resolveProtocol(preset, (overrides ?? {}) as ProtocolOverrides, numerics);
+  const protocol = protocolOf(overrides as ProtocolOverrides);
+  const merged = mergeSettings(base, search) as object;
   return validate(searchConfigSchema, { ...merged, protocol }, 'The configuration');
 }
 

@@ -5,16 +5,15 @@ import type { Outcome } from '../eval/outcome.ts';
 import type { InFlight, Screened, Screening } from './funnel.ts';
 import { fitnessOf } from './select.ts';
 
-/** How an evaluation went: a result, a failure that ends the run, or null where it was given up. */
-export type Landing = { readonly result: JobResult } | { readonly failure: unknown } | null;
+/** Evaluates a function; null where that was given up. Never rejects. */
+export type Evaluate = (functionalKey: string) => Promise<JobResult | null>;
 
 /** A proposal that is not committed yet. */
 interface Entry {
   readonly screened: Screened;
   readonly repeat: number | null;
-  /** Resolves when it can be asked how it went; never rejects. */
-  readonly landed: Promise<unknown>;
-  readonly landing: () => Landing;
+  /** How it ended; null as long as that is open. */
+  readonly landing: () => JobResult | null;
 }
 
 /** A result that came from elsewhere: nobody spent time on it here. */
@@ -34,15 +33,26 @@ const settle = ({ screened, repeat }: Entry, { outcome, seconds }: JobResult): S
   fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
 });
 
-/** The proposals between the last commit and the newest one, in order. */
+/**
+ * The proposals between the last commit and the newest one, in order. The first of them may be taken
+ * already: settled, so that later proposals build on them, and not yet committed.
+ */
 export class Flight implements InFlight {
+  readonly #onLanding: () => void;
   readonly #entries: Entry[] = [];
+  #taken = 0;
   /** Each with the last entry that has this structure. */
   readonly #structures = new Map<string, KnownStructure & { readonly last: Entry }>();
   readonly #evaluating = new Map<string, Entry>();
 
+  /** `onLanding` is called when an evaluation has ended. */
+  constructor(onLanding: () => void) {
+    this.#onLanding = onLanding;
+  }
+
+  /** How many are not taken. */
   get size(): number {
-    return this.#entries.length;
+    return this.#entries.length - this.#taken;
   }
 
   knownStructure(structuralKey: string): KnownStructure | null {
@@ -54,7 +64,7 @@ export class Flight implements InFlight {
   }
 
   /** Adds the next proposal; `evaluate` is called where it needs an evaluation of its own. */
-  add(screening: Screening, evaluate: (functionalKey: string) => Promise<Landing>): void {
+  add(screening: Screening, evaluate: Evaluate): void {
     const entry = this.#entry(screening, evaluate);
     this.#entries.push(entry);
     const { structuralKey, functionalKey } = entry.screened;
@@ -64,46 +74,45 @@ export class Flight implements InFlight {
       this.#structures.set(structuralKey, { functionalKey, outcome, last: entry });
   }
 
-  /** Resolves when the first proposal has landed. Throws where that ends the run. */
-  async first(): Promise<void> {
-    const entry = this.#entries[0];
-    await entry?.landed;
-    const landing = entry?.landing();
-    if (landing && 'failure' in landing) throw landing.failure;
-  }
-
-  /** Removes the proposals from the first up to the first that has no result yet. */
-  takeReady(): Settled[] {
+  /** Takes the proposals from the first up to the first that has no result yet. They stay until they are committed. */
+  take(): Settled[] {
     const ready: Settled[] = [];
-    for (const entry of this.#entries) {
-      const landing = entry.landing();
-      if (!landing || 'failure' in landing) break;
-      ready.push(settle(entry, landing.result));
+    for (; this.#taken < this.#entries.length; this.#taken++) {
+      const entry = this.#entries[this.#taken] as Entry;
+      const result = entry.landing();
+      if (!result) break;
+      ready.push(settle(entry, result));
     }
-    for (const entry of this.#entries.splice(0, ready.length)) this.#forget(entry);
     return ready;
   }
 
-  #entry(screening: Screening, evaluate: (functionalKey: string) => Promise<Landing>): Entry {
+  /** Removes the first proposals, which are committed now. */
+  committed(count: number): void {
+    for (const entry of this.#entries.splice(0, count)) this.#forget(entry);
+    this.#taken -= count;
+  }
+
+  #entry(screening: Screening, evaluate: Evaluate): Entry {
     const { screened } = screening;
     if (screening.next === 'settled') {
-      const landing = { result: free(screening.outcome) };
-      return { screened, repeat: null, landed: Promise.resolve(), landing: () => landing };
+      const result = free(screening.outcome);
+      return { screened, repeat: null, landing: () => result };
     }
     if (screening.next === 'evaluate') {
-      let landing: Landing = null;
-      const landed = evaluate(screening.functionalKey).then((value) => {
-        landing = value;
+      let result: JobResult | null = null;
+      evaluate(screening.functionalKey).then((value) => {
+        result = value;
+        this.#onLanding();
       });
-      return { screened, repeat: 0, landed, landing: () => landing };
+      return { screened, repeat: 0, landing: () => result };
     }
     const leader = this.#evaluating.get(screening.functionalKey);
     if (!leader) throw new Error('internal: nothing in flight to follow');
-    const landing = (): Landing => {
-      const at = leader.landing();
-      return at && 'result' in at ? { result: free(at.result.outcome) } : at;
+    const landing = () => {
+      const result = leader.landing();
+      return result && free(result.outcome);
     };
-    return { screened, repeat: null, landed: leader.landed, landing };
+    return { screened, repeat: null, landing };
   }
 
   #forget(entry: Entry) {

@@ -69,7 +69,7 @@ export class Standing {
 
   absorb(event: SearchEvent, now: number): void {
     if (event.type === 'baseline') this.#zoo.set(event.name, event.candidate.fitness);
-    if (event.type === 'retried') this.#faults++;
+    if (event.type === 'fault') this.#faults++;
     if (event.type === 'committed') this.#commit(event, now);
   }
 

@@ -59,6 +59,6 @@ export const COMMITTED: SearchEvent = {
 export const EVENTS: SearchEvent[] = [
   { type: 'baseline', name: 'BN-ReLU', candidate: { ...settled, index: -2, fitness: 0.5 } },
   { type: 'baseline', name: 'ReLU', candidate: { ...rejected, index: -1 } },
-  { type: 'retried', index: 7, message: 'out of memory' },
+  { type: 'fault', index: 7, kind: 'thread', message: 'out of memory' },
   COMMITTED,
 ];

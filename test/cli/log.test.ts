@@ -36,7 +36,7 @@ describe('the log of a run', () => {
   test('has a line for each event, with what the documentation promises', () => {
     const lines = linesOf(logged('trace').file);
     expect(lines.map(({ event }) => event)).toEqual([
-      ...['started', 'baseline', 'baseline', 'retried'],
+      ...['started', 'baseline', 'baseline', 'fault'],
       ...['candidate', 'candidate', 'candidate', 'committed', 'best', 'stopped'],
     ]);
     for (const { event, level, time, run, ...fields } of lines) {

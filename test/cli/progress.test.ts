@@ -87,7 +87,7 @@ describe('the progress of a search', () => {
       'run 2: 4 workers',
       'BN-ReLU: 50.00 %',
       'ReLU: rejected',
-      'proposal 7: the worker failed and is tried again (out of memory)',
+      'proposal 7: out of memory',
       '3 of 63 proposals, 1 trained, 2 cache hits, best 75.00 % (+25.00 points to BN-ReLU), front 1, 1 fault, 18.0/min, 123 MB + 1.5 GB, 3:20 left',
     ]);
   });

@@ -3,6 +3,8 @@ import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { MIGRATIONS } from '../../db/migrations.ts';
 import { openStore } from '../../db/store.ts';
+import { runSearch } from '../../src/search/run.ts';
+import { configOf, FakePool, searchIn, trajectory } from '../search/fake.ts';
 import { inFolder } from './records.ts';
 
 /** A database as the first version wrote it, with two runs of which the second one was killed. */
@@ -50,3 +52,33 @@ describe.each([
       db.close();
     }));
 });
+
+/** The database at `newer`, as version 1 would have written it. */
+function downgrade(newer: string, path: string): void {
+  const db = new Database(path);
+  db.exec(MIGRATIONS[0] as string);
+  db.pragma(`application_id = ${0x65766c79}`);
+  db.pragma('user_version = 1');
+  db.exec(`ATTACH '${newer}' AS newer`);
+  for (const table of ['protocols', 'runs', 'candidates', 'evaluations', 'rejections'])
+    db.exec(`INSERT INTO ${table} SELECT * FROM newer.${table}`);
+  const { stop, ...config } = configOf({ stop: { proposals: 60 } });
+  const old = JSON.stringify({ ...config, proposals: stop.proposals });
+  db.prepare("UPDATE runs SET config = ?, stopped = 'interrupted'").run(old);
+  db.close();
+}
+
+test('a run of version 1 goes on to what it would have been', () =>
+  inFolder(async (folder) => {
+    const [newer, path] = [join(folder, 'new.db'), join(folder, 'old.db')];
+    const whole = await searchIn({ config: configOf() });
+    const part = openStore(newer);
+    await searchIn({ config: configOf({ stop: { proposals: 60 } }), store: part });
+    part.close();
+    downgrade(newer, path);
+    const store = openStore(path);
+    await runSearch({ config: configOf(), store, pool: new FakePool(2), runId: 1 });
+    expect(trajectory(store, 1)).toEqual(whole.candidates);
+    expect(store.sessions.ofRun(1)).toMatchObject([{ number: 1, stopped: 'finished' }]);
+    store.close();
+  }));

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Candidate } from '../../db/candidates.ts';
 import { openStore, type Store } from '../../db/store.ts';
+import { UserError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/eval/outcome.ts';
 import { below, randomStream } from '../../src/eval/random.ts';
 import { resolveSearchConfig, type SearchConfig } from '../../src/search/config.ts';
-import type { Pool } from '../../src/search/pool.ts';
+import type { Pool, RunOptions } from '../../src/search/pool.ts';
 import { type RunSummary, runSearch, type SearchOptions } from '../../src/search/run.ts';
 import type { Job, JobResult } from '../../workers/messages.ts';
 
@@ -40,7 +41,7 @@ export function fakeOutcome({ genome, protocol }: Job): Outcome {
   return { outcome: 'evaluated', perAnchor };
 }
 
-interface Waiting {
+interface Waiting extends RunOptions {
   readonly job: Job;
   readonly resolve: (result: JobResult) => void;
   readonly reject: (error: unknown) => void;
@@ -64,13 +65,12 @@ export class FakePool implements Pool {
     this.#evaluate = evaluate;
   }
 
-  run(job: Job, { signal }: { signal: AbortSignal }): Promise<JobResult> {
+  run(job: Job, options: RunOptions): Promise<JobResult> {
     this.jobs.push(job);
     return new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      const waiting = { job, resolve, reject };
-      this.#waiting.push(waiting);
-      signal.addEventListener('abort', () => reject(signal.reason));
+      options.signal.throwIfAborted();
+      this.#waiting.push({ ...options, job, resolve, reject });
+      options.signal.addEventListener('abort', () => reject(options.signal.reason));
       this.#tick();
     });
   }
@@ -89,11 +89,17 @@ export class FakePool implements Pool {
     });
   }
 
-  #finish({ job, resolve, reject }: Waiting) {
-    try {
-      resolve({ outcome: this.#evaluate(job), seconds: 0.5 });
-    } catch (error) {
-      reject(error);
+  /** What fails is tried once more, as pools do. */
+  #finish({ job, resolve, reject, onFault }: Waiting) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return resolve({ outcome: this.#evaluate(job), seconds: 0.5 });
+      } catch (error) {
+        if (!(error instanceof Error) || error instanceof UserError) return reject(error);
+        const { message } = error;
+        onFault?.({ kind: 'thread', message });
+        if (attempt === 2) return resolve({ outcome: { outcome: 'crashed', message }, seconds: 0 });
+      }
     }
   }
 }

@@ -75,8 +75,9 @@ describe('the trajectory', () => {
             const { signal } = controller;
             const summary = await runSearch({ config, store, pool, signal, onEvent, ...resumed });
             runId = summary.runId;
-            if (summary.stopped === 'finished')
-              expect(summary.counts).toEqual(reference.summary.counts);
+            if (summary.stopped === 'interrupted') continue;
+            expect(summary.counts).toEqual(reference.summary.counts);
+            break;
           }
           expect(trajectory(store, runId as number)).toEqual(reference.candidates);
           store.close();
@@ -228,7 +229,7 @@ describe('failing workers', () => {
     expect(outcomes.crashed).toBeGreaterThan(0);
     expect(outcomes.diverged).toBe(0);
     expect(outcomes['low-quality']).toBeGreaterThan(0);
-    expect(events.some((e) => e.type === 'retried' && e.message === 'hiccup')).toBe(true);
+    expect(events.some((e) => e.type === 'fault' && e.message === 'hiccup')).toBe(true);
     expect(summary.counts.proposals).toBe(config.stop.proposals);
   });
 
@@ -252,8 +253,10 @@ describe('failing workers', () => {
 
   test('do not make other runs believe in a crash', async () => {
     const store = openStore(':memory:');
-    const crash = () => {
-      throw new Error('out of memory');
+    const crash = (job: Job) => {
+      const outcome = fakeOutcome(job);
+      if (outcome.outcome !== 'evaluated') throw new Error('out of memory');
+      return outcome;
     };
     const config = configOf();
     const first = await searchIn({ config, store, pool: new FakePool(2, 0, crash) });
@@ -270,7 +273,7 @@ describe('events', () => {
     const onEvent = (event: SearchEvent) => events.push(event);
     let time = 0;
     const now = () => (time += 10);
-    const { summary } = await searchIn({ config: configOf(), onEvent, now });
+    const { summary } = await searchIn({ config: configOf(), onEvent, clock: { now } });
     expect(events[0]?.type).toBe('started');
     const baselines = events.flatMap((e) => (e.type === 'baseline' ? [e.name] : []));
     expect(baselines).toEqual(['BN-ReLU', 'ReLU']);
@@ -298,21 +301,5 @@ describe('events', () => {
     });
     expect(summary.stopped).toBe('interrupted');
     expect(candidates).toEqual([]);
-  });
-});
-
-describe('going on with a run', () => {
-  test('extends it, and refuses another configuration', async () => {
-    const store = openStore(':memory:');
-    const whole = await searchIn({ config: configOf() });
-    const { runId } = await runSearch({
-      ...{ config: configOf({ stop: { proposals: 60 } }), store, pool: new FakePool(2) },
-    });
-    await runSearch({ config: configOf(), store, pool: new FakePool(3), runId });
-    expect(trajectory(store, runId)).toEqual(whole.candidates);
-    const other = runSearch({ config: configOf({ seed: 1 }), store, pool: new FakePool(1), runId });
-    await expect(other).rejects.toThrow(/Run 1 was started with another configuration/);
-    const missing = runSearch({ config: configOf(), store, pool: new FakePool(1), runId: 9 });
-    await expect(missing).rejects.toThrow('There is no run 9');
   });
 });

@@ -1,0 +1,294 @@
+import { setMaxListeners } from 'node:events';
+import type { Fault } from '../../db/faults.ts';
+import type { Run } from '../../db/runs.ts';
+import type { Settled, Store } from '../../db/store.ts';
+import type { JobResult } from '../../workers/messages.ts';
+import { UserError } from '../errors.ts';
+import { evaluationSeed } from '../eval/protocol.ts';
+import { randomStream } from '../eval/random.ts';
+import type { Genome } from '../graph/genome.ts';
+import { ALGORITHMS, type Proposal } from './algorithm.ts';
+import { baselineProposals, canBeParent } from './baselines.ts';
+import { Bell } from './bell.ts';
+import type { Clock } from './clock.ts';
+import type { SearchConfig } from './config.ts';
+import { CrashSeries } from './crashes.ts';
+import { Flight } from './flight.ts';
+import { Funnel } from './funnel.ts';
+import { Journal } from './journal.ts';
+import type { Pool } from './pool.ts';
+import { addToFunnel, type Best, better, countFunnel, type FunnelCounts } from './progress.ts';
+import type { Progress, RunSummary, SearchEvent } from './run.ts';
+import { type Member, memberOf, populationAt } from './select.ts';
+import { advance, describeStop, type Reached, type StopCondition, upToStop } from './stop.ts';
+
+/** Proposals that are made before messages, timers and signals are looked at again. */
+const PROPOSALS_PER_TURN = 64;
+/** Settled proposals that wait for others before they are committed, at most. */
+const MOST_HELD = 2000;
+
+/** Lets messages, timers and signals through. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export interface CoordinatorOptions {
+  readonly config: SearchConfig;
+  readonly store: Store;
+  readonly pool: Pool;
+  readonly run: Run;
+  readonly signal: AbortSignal;
+  readonly emit: (event: SearchEvent) => void;
+  readonly clock: Clock;
+}
+
+/** One session of a run. */
+export class Coordinator {
+  readonly #config: SearchConfig;
+  readonly #store: Store;
+  readonly #pool: Pool;
+  readonly #run: Run;
+  readonly #emit: (event: SearchEvent) => void;
+  readonly #clock: Clock;
+  /** Ends everything that is under way, whatever the reason. */
+  readonly #stop = new AbortController();
+  readonly #interruption: AbortSignal;
+  readonly #journal: Journal;
+  readonly #funnel: Funnel;
+  readonly #bell = new Bell();
+  readonly #flight = new Flight(() => this.#bell.ring());
+  readonly #crashes = new CrashSeries();
+  readonly #baselines: readonly Proposal[];
+  /** The youngest members, as many as any proposal to come can see. */
+  #members: Member[];
+  #next: number;
+  /** Up to the last proposal that was taken; counts and best, which others see, up to the last commit. */
+  #reached: Reached;
+  #counts: FunnelCounts;
+  #best: Best | null;
+  /** Taken and not yet committed, in order. */
+  #pending: Settled[] = [];
+  #met: StopCondition | null = null;
+  #failure: unknown;
+
+  constructor({ config, store, pool, run, signal, emit, clock }: CoordinatorOptions) {
+    this.#config = config;
+    this.#store = store;
+    this.#pool = pool;
+    this.#run = run;
+    this.#emit = emit;
+    this.#clock = clock;
+    this.#interruption = signal;
+    // Every job in flight listens to it.
+    setMaxListeners(0, this.#stop.signal);
+    const onFault = ({ index, kind, message }: Fault) =>
+      emit({ type: 'fault', index, kind, message });
+    this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault });
+    this.#funnel = new Funnel(store, run, config);
+    this.#baselines = baselineProposals(config);
+    this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;
+    this.#members = this.#storedMembers();
+    this.#counts = countFunnel(store.candidates.funnel(run.id));
+    const best = store.candidates.best(run.id);
+    this.#best = best && better(null, { ...best, seconds: 0 });
+    const { proposals, evaluated } = this.#counts;
+    this.#reached = { proposals, evaluations: evaluated, best: this.#best };
+  }
+
+  /** Works on the run until a condition is met or the signal comes. */
+  async toTheEnd(): Promise<RunSummary> {
+    const interrupt = () => this.#end();
+    this.#interruption.addEventListener('abort', interrupt);
+    if (this.#interruption.aborted) interrupt();
+    try {
+      return await this.#session();
+    } catch (error) {
+      await this.#journal.fail(error);
+      throw error;
+    } finally {
+      this.#interruption.removeEventListener('abort', interrupt);
+      this.#end();
+    }
+  }
+
+  async #session(): Promise<RunSummary> {
+    const { workers } = this.#pool;
+    await this.#journal.begin(workers, this.#config);
+    this.#emit({ type: 'started', run: this.#run, workers, progress: this.#progress() });
+    const timeLimit = this.#limitTime();
+    await this.#loop();
+    const met = this.#met;
+    await this.#save(met !== null && met !== 'seconds');
+    this.#end();
+    await timeLimit;
+    if (this.#failure) throw this.#failure;
+    const stopped = met ? 'finished' : 'interrupted';
+    const detail = met ? describeStop(met, this.#config.stop) : this.#interruptedBy();
+    await this.#journal.end(stopped, detail);
+    const { seconds } = this.#journal;
+    const [runId, counts, best] = [this.#run.id, this.#counts, this.#best];
+    return { runId, counts, best, seconds, stopped, condition: met, detail };
+  }
+
+  async #loop(): Promise<void> {
+    while (!this.#isOver()) {
+      const isFull = this.#fill();
+      const took = this.#take();
+      await this.#save();
+      if (took || !isFull) await turn();
+      else await this.#bell.rung();
+    }
+  }
+
+  #isOver(): boolean {
+    return this.#met !== null || this.#failure !== undefined || this.#stop.signal.aborted;
+  }
+
+  /** Gives up what is under way. */
+  #end(): void {
+    this.#stop.abort();
+    this.#bell.ring();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#end();
+  }
+
+  #interruptedBy(): string {
+    const { reason } = this.#interruption;
+    return typeof reason === 'string' ? reason : 'interrupted';
+  }
+
+  /** Ends the session when the time for the run is over. Resolves when the session ends. */
+  async #limitTime(): Promise<void> {
+    const { seconds } = this.#config.stop;
+    const { signal } = this.#stop;
+    if (seconds === undefined) return;
+    while (!signal.aborted) {
+      const left = seconds - this.#journal.seconds;
+      if (left <= 0) {
+        this.#met ??= 'seconds';
+        this.#end();
+      } else await this.#clock.wait(1000 * left, signal);
+    }
+  }
+
+  /** Proposes, as far as the lookahead allows, a turn's worth. True where the lookahead is used up. */
+  #fill(): boolean {
+    const { lookahead, stop } = this.#config;
+    for (let made = 0; made < PROPOSALS_PER_TURN; made++) {
+      if (this.#next >= stop.proposals || this.#flight.size >= lookahead) return true;
+      const index = this.#next++;
+      const { genome, origin } = this.#propose(index);
+      const screening = this.#funnel.screen(index, { genome, origin }, this.#flight);
+      this.#flight.add(screening, (key) => this.#evaluate(index, genome, key));
+    }
+    return false;
+  }
+
+  #propose(index: number): Proposal {
+    if (index < 0) return this.#baselines.at(index) as Proposal;
+    const { algorithm, seed, lookahead, population: window } = this.#config;
+    const population = populationAt(index, this.#members, { lookahead, window });
+    return ALGORITHMS[algorithm](population, this.#config, randomStream('proposal', seed, index));
+  }
+
+  /** Evaluates a function; null where that was given up, or ends the run. */
+  async #evaluate(index: number, genome: Genome, functionalKey: string): Promise<JobResult | null> {
+    const { protocol } = this.#config;
+    const job = { genome, protocol, seed: evaluationSeed(protocol, functionalKey, 0) };
+    const { signal } = this.#stop;
+    const onFault = (fault: Pick<Fault, 'kind' | 'message'>) =>
+      this.#journal.note({ ...fault, index });
+    try {
+      const result = await this.#pool.run(job, { signal, onFault });
+      return this.#landed(index, result);
+    } catch (error) {
+      if (signal.aborted) return null;
+      if (!(error instanceof Error) || error instanceof UserError) {
+        this.#fail(error);
+        return null;
+      }
+      // Pools promise not to fail otherwise; if one does, it is no reason to lose the run.
+      onFault({ kind: 'thread', message: error.message });
+      return this.#landed(index, crashed(error.message));
+    }
+  }
+
+  #landed(index: number, result: JobResult): JobResult {
+    this.#crashes.landed(index, result);
+    const diagnosis = this.#crashes.diagnosis();
+    if (diagnosis) this.#fail(diagnosis);
+    return result;
+  }
+
+  /** Takes what is settled, up to where the run stops, so that later proposals build on it. */
+  #take(): boolean {
+    const ready = this.#flight.take();
+    const { kept, met } = upToStop(this.#config.stop, this.#reached, ready);
+    this.#met ??= met;
+    for (const candidate of kept) {
+      const { index, genome, outcome, origin } = candidate;
+      this.#reached = advance(this.#reached, candidate);
+      this.#pending.push(candidate);
+      const member = canBeParent(origin, this.#config) ? memberOf(index, genome, outcome) : null;
+      if (member) this.#members.push(member);
+    }
+    this.#trimMembers();
+    return ready.length > 0;
+  }
+
+  /** Commits what was taken: everything, or what does not hang on a crash that may be the machine's. */
+  async #save(everything = false): Promise<void> {
+    const held = this.#pending.findIndex(({ index }) => this.#crashes.includes(index));
+    const isFree = everything || held < 0 || this.#pending.length > MOST_HELD;
+    const settled = isFree ? this.#pending : this.#pending.slice(0, held);
+    if (settled.length === 0 || !(await this.#journal.commit(settled))) return;
+    this.#pending = this.#pending.slice(settled.length);
+    this.#flight.committed(settled.length);
+    this.#tell(settled);
+  }
+
+  #tell(settled: readonly Settled[]): void {
+    this.#counts = addToFunnel(this.#counts, settled);
+    for (const candidate of settled) {
+      this.#best = better(this.#best, candidate);
+      if (candidate.origin.kind === 'baseline')
+        this.#emit({ type: 'baseline', name: candidate.origin.name, candidate });
+    }
+    this.#emit({ type: 'committed', candidates: settled, progress: this.#progress() });
+  }
+
+  /** Members that no proposal to come can see: those beyond the window and the lookahead. */
+  get #memory(): number {
+    return this.#config.population + this.#config.lookahead;
+  }
+
+  #trimMembers(): void {
+    // Not at every commit, so that the cost of a commit does not grow with the window.
+    if (this.#members.length > 2 * this.#memory) this.#members = this.#members.slice(-this.#memory);
+  }
+
+  #storedMembers(): Member[] {
+    const first = -this.#baselines.length;
+    const limit = this.#memory + this.#baselines.length;
+    return this.#store.candidates
+      .youngest(this.#run.id, first, this.#next, limit)
+      .filter(({ origin }) => canBeParent(origin, this.#config))
+      .flatMap(({ index, genome, outcome }) => memberOf(index, genome, outcome) ?? []);
+  }
+
+  #progress(): Progress {
+    return {
+      counts: this.#counts,
+      total: this.#config.stop.proposals,
+      inFlight: this.#flight.size,
+      best: this.#best,
+      seconds: this.#journal.seconds,
+    };
+  }
+}
+
+const crashed = (message: string): JobResult => ({
+  outcome: { outcome: 'crashed', message },
+  seconds: 0,
+});
