@@ -23,6 +23,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/search.ts')).searchCommand,
   },
   {
+    name: 'resume',
+    doc: 'Go on with a search that stopped, or extend one that is finished.',
+    load: async () => (await import('./commands/resume.ts')).resumeCommand,
+  },
+  {
     name: 'runs',
     doc: 'List the searches in a database.',
     load: async () => (await import('./commands/runs.ts')).runsCommand,

@@ -96,6 +96,12 @@ export interface LoadOptions {
   readonly folder?: string;
 }
 
+/** Throws a UserError for an unknown name and for missing or damaged files. */
+export function checkDataset(name: string): void {
+  const { folder, images, labels } = datasetSource(name);
+  for (const file of [images, labels]) readIdx(join(packageRoot(), folder, file.name), file.sha256);
+}
+
 /** Reads a data set. Throws a UserError for an unknown name and for missing or damaged files. */
 export function loadDataset(name: string, options: LoadOptions = {}): Dataset {
   const source = datasetSource(name);

@@ -18,18 +18,6 @@ export interface RunOptions {
   readonly onFault?: (fault: PoolFault) => void;
 }
 
-/** How the evaluation of a candidate failed without an answer. */
-export interface PoolFault {
-  readonly kind: 'thread' | 'out-of-memory' | 'hung' | 'host' | 'killed';
-  readonly message: string;
-}
-
-export interface RunOptions {
-  readonly signal: AbortSignal;
-  /** Hears of every fault, also of those after which the job is tried again. */
-  readonly onFault?: (fault: PoolFault) => void;
-}
-
 /** Something that evaluates jobs, in any order, as many at a time as it can. */
 export interface Pool {
   /** How many jobs it works on at a time. */

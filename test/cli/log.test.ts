@@ -27,7 +27,8 @@ function logged(level: LogLevel, options: Partial<LogOptions> = {}) {
   const log = openLog({ file, level, say: (text) => said.push(text), ...options });
   for (const event of [STARTED, ...EVENTS]) log.onEvent(event);
   const { counts, best, seconds } = progress;
-  log.stopped({ runId: 2, counts, best, seconds, stopped: 'finished' });
+  const why = { condition: 'proposals', detail: '63 proposals' } as const;
+  log.stopped({ runId: 2, counts, best, seconds, stopped: 'finished', ...why });
   log.close();
   return { file: options.file ?? file, said };
 }

@@ -11,6 +11,8 @@ const summary = z.strictObject({
   run: z.int().positive(),
   db: z.string(),
   stopped: z.enum(['finished', 'interrupted']),
+  condition: z.enum(['proposals', 'evaluations', 'seconds', 'fitness', 'patience']).nullable(),
+  detail: z.string(),
   seconds: z.number().positive(),
   proposals: count,
   outcomes: z.strictObject(Object.fromEntries(OUTCOME_NAMES.map((name) => [name, count]))),
@@ -153,7 +155,8 @@ test('Ctrl-C saves and exits with 130; another search can write then, and not be
   expect(code).toBe(130);
   expect(summary.parse(JSON.parse(stdout)).stopped).toBe('interrupted');
   const { proposals } = summary.parse(JSON.parse(stdout));
-  expect(stderr).toContain(`Interrupted; ${proposals} proposals of run 1 are saved.`);
+  expect(stderr).toContain(`Interrupted (SIGINT); ${proposals} proposals of run 1 are saved.`);
+  expect(stderr.trimEnd().split('\n').at(-1)).toBe(`To go on: evolayer resume 1 --db ${db}`);
   const [stopped] = await read(['runs', '--db', db], z.array(run));
   expect(stopped).toMatchObject({ state: 'interrupted', proposals });
 });
