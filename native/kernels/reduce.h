@@ -94,12 +94,12 @@ enum class MomentKind : int32_t { Mean, MeanSquare, Variance };
 /** Channels whose moments are taken together. */
 constexpr int kChunk = 128;
 
-/** Per channel: mean, and mean square, both about `origin`. */
+/** Per channel: mean, and mean square, both about the channel's own shift. */
 struct Chunk {
   double mean[kChunk], square[kChunk];
 
-  void take(const float* stats, int first, int count, int channels, int period, double share, double origin) {
-    const float *shift = stats + first, *sums = stats + period + first, *squares = sums + period;
+  void take(const float* stats, int first, int count, int channels, int period, double share) {
+    const float *sums = stats + period + first, *squares = sums + period;
     for (int c = 0; c < count; c++) {
       mean[c] = sums[c];
       square[c] = squares[c];
@@ -110,8 +110,16 @@ struct Chunk {
         square[c] += squares[repeat + c];
       }
     for (int c = 0; c < count; c++) {
-      const double off = mean[c] * share, at = (shift[c] - origin) + off;
-      square[c] = square[c] * share - off * off + at * at;
+      mean[c] *= share;
+      square[c] *= share;
+    }
+  }
+
+  /** Both about `origin`. */
+  void move(const float* shift, int count, double origin) {
+    for (int c = 0; c < count; c++) {
+      const double off = mean[c], at = (shift[c] - origin) + off;
+      square[c] = square[c] - off * off + at * at;
       mean[c] = at;
     }
   }
@@ -127,7 +135,8 @@ EVOLAYER_INLINE double momentFrom(double mean, double square, double origin, Mom
 
 /**
  * Writes a moment of each group of `size` channels, of equally many elements each, to all channels of the group.
- * The origin, which is the shift of the group's first channel, keeps the digits of data far from zero.
+ * Sums about an origin keep the digits of data far from zero: about the channel's own shift, so that a channel
+ * cannot spoil another's, or else about that of the group's first channel.
  */
 inline void moments(float* dst, const float* stats, int channels, int period, int size, double share,
                     MomentKind kind) {
@@ -135,9 +144,9 @@ inline void moments(float* dst, const float* stats, int channels, int period, in
   if (size == 1) {
     for (int first = 0; first < channels; first += kChunk) {
       const int count = least(kChunk, channels - first);
-      chunk.take(stats, first, count, channels, period, share, stats[first]);
+      chunk.take(stats, first, count, channels, period, share);
       for (int c = 0; c < count; c++)
-        dst[first + c] = static_cast<float>(momentFrom(chunk.mean[c], chunk.square[c], stats[first], kind));
+        dst[first + c] = static_cast<float>(momentFrom(chunk.mean[c], chunk.square[c], stats[first + c], kind));
     }
   } else {
     for (int group = 0; group < channels; group += size) {
@@ -145,7 +154,8 @@ inline void moments(float* dst, const float* stats, int channels, int period, in
       double mean = 0, square = 0;
       for (int first = group; first < group + size; first += kChunk) {
         const int count = least(kChunk, group + size - first);
-        chunk.take(stats, first, count, channels, period, share, origin);
+        chunk.take(stats, first, count, channels, period, share);
+        chunk.move(stats + first, count, origin);
         for (int c = 0; c < count; c++) {
           mean += chunk.mean[c];
           square += chunk.square[c];

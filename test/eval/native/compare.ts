@@ -67,33 +67,48 @@ export function randomArrays(
   return { x, dy: normal(size, 0, 1), ...parameters };
 }
 
-/**
- * Runs `layer` on `backend` and in the interpreter, forward, backward and at inference, and expects the same.
- * Some graphs lose digits in any fp32 arithmetic (a quotient near a pole, a difference of equals): where the
- * simulator, rounding to fp32 after every operation, is off, the tolerance widens by ten times that.
- * Returns whether it had to.
- */
-export function compareWithInterpreter(
-  layer: LayerGraph,
-  backend: Backend,
-  tolerances: Tolerances,
-  seed = 1,
-  distribution = UNIT,
-): boolean {
+/** A layer, its inputs, and what it gives in double precision. */
+export interface Case {
+  readonly layer: LayerGraph;
+  readonly shape: LayerShape;
+  readonly arrays: LayerArrays;
+  /** What dx is added to. */
+  readonly before: Float64Array;
+  readonly halos: readonly [number, number, number, number];
+  readonly want: Results;
+  /** The same with every operation rounded to fp32. */
+  readonly rounded: Results;
+}
+
+type Results = Omit<LayerResult, 'moving'>;
+
+/** The case of `layer` with inputs and a shape that `seed` determines. */
+export function caseOf(layer: LayerGraph, seed = 1, distribution = UNIT): Case {
   const shape = SHAPES[seed % SHAPES.length]!;
   const rng = randomStream('compare', seed);
   const arrays = randomArrays(shape, rng, distribution);
-  const want = interpret(layer, shape, arrays);
+  const before = randomArrays(shape, rng).x;
+  const halo = () => (rng.next() >>> 0) % 2;
+  const halos = [halo(), halo(), halo(), halo()] as const;
   const rounded = runLayer(layer, shape, arrays, simulated.lanes, (floats) => ({
     ...simulated.machine(floats, shape.batch),
     arena: new Float32Array(floats),
   }));
-  const halo = () => (rng.next() >>> 0) % 2;
-  const before = randomArrays(shape, rng).x;
-  const got = runLayer(layer, shape, arrays, backend.lanes, backend.machine, {
-    halos: [halo(), halo(), halo(), halo()],
-    before,
-  });
+  return { layer, shape, arrays, before, halos, want: interpret(layer, shape, arrays), rounded };
+}
+
+/**
+ * Runs a layer on `backend`, forward, backward and at inference, and expects what the interpreter gives.
+ * Some graphs lose digits in any fp32 arithmetic (a quotient near a pole, a difference of equals): where the
+ * simulator, rounding to fp32 after every operation, is off, the tolerance widens by ten times that.
+ * Returns whether it had to.
+ */
+export function expectEqual(
+  { layer, shape, arrays, before, halos, want, rounded }: Case,
+  backend: Backend,
+  tolerances: Tolerances,
+): boolean {
+  const got = runLayer(layer, shape, arrays, backend.lanes, backend.machine, { halos, before });
   let widened = false;
   const dx = got.dx.map((value, i) => value - before[i]!);
   for (const name of ['y', 'inferred', 'dx', 'dv0', 'dv1', 'dgamma', 'dbeta'] as const) {
@@ -108,14 +123,18 @@ export function compareWithInterpreter(
   return widened;
 }
 
+export const compareWithInterpreter = (
+  layer: LayerGraph,
+  backend: Backend,
+  tolerances: Tolerances,
+  seed = 1,
+  distribution = UNIT,
+): boolean => expectEqual(caseOf(layer, seed, distribution), backend, tolerances);
+
 /** Beyond this, fp32 overflows on the way. */
 const LARGEST = 1e12;
 
-function interpret(
-  layer: LayerGraph,
-  shape: LayerShape,
-  arrays: LayerArrays,
-): Omit<LayerResult, 'moving'> {
+function interpret(layer: LayerGraph, shape: LayerShape, arrays: LayerArrays): Results {
   const { statistics, ...trained } = trainLayer(layer, shape, arrays);
   const initial = movingMoments(layer).map(({ op }) => moments[op].initialStatistic);
   const moved = statistics.map((batch, slot) => batch.map((s) => 0.9 * initial[slot]! + 0.1 * s));
