@@ -14,7 +14,14 @@ export function protocolRepository(db: Database) {
     SELECT key, (SELECT count(*) FROM standings WHERE protocol_key = key) AS scored
     FROM protocols ORDER BY key`);
 
+  const byAge = db
+    .prepare('SELECT protocol_key FROM runs GROUP BY protocol_key ORDER BY max(id) DESC')
+    .pluck();
+
   return {
+    /** The keys of all protocols of runs, that of the youngest run first. */
+    byAge: (): string[] => byAge.all() as string[],
+
     /** The key of a run's protocol; null where there is no such run. */
     ofRun: (run: number): string | null => (ofRun.get(run) as string | undefined) ?? null,
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Candidate } from '../../db/candidates.ts';
 import type { Store } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
@@ -16,23 +17,37 @@ export interface NamedLayer {
   readonly genome: Genome;
   /** Simplified. */
   readonly layer: LayerGraph;
+  /** Where it is known without a probe. */
+  readonly functionalKey?: string;
   /** What the database says of it, where it was named by its id. */
   readonly candidate: StoredLayer | null;
 }
 
 interface StoredLayer extends CandidatePlace {
   readonly stored: Candidate;
-  /** What it is a mutation of: an id, or a name of the zoo. */
-  readonly parent: string | null;
   readonly protocolKey: string;
 }
 
 /** Finds the layer that `text` names: by id, by its name in the zoo, or by a formula. */
-export function findLayer(text: string, db: string): NamedLayer {
+export const findLayer = (text: string, db: string): NamedLayer =>
+  isId(text) ? reading(db, (store) => findLayerIn(store, text)) : findLayerIn(null, text);
+
+/** Answers a question about layers from the database, which must be there where one is named by its id. */
+export const readingLayers = <T>(
+  texts: readonly string[],
+  db: string,
+  ask: (store: Store | null) => T,
+): T => (texts.some(isId) || existsSync(db) ? reading(db, ask) : ask(null));
+
+const isId = (text: string): boolean => parseCandidateId(text.trim()) !== null;
+
+/** The same in an open database; without one a layer cannot be named by its id. */
+export function findLayerIn(store: Store | null, text: string): NamedLayer {
   const place = parseCandidateId(text.trim());
-  if (place) return fromStore(place, db);
+  if (place && store) return fromStore(place, store);
   const known = ZOO.find(({ name }) => name.toLowerCase() === text.trim().toLowerCase());
-  return fromGraph(known?.layer ?? fromFormula(text));
+  if (known) return { ...fromGraph(known.layer), functionalKey: known.functionalKey };
+  return fromGraph(fromFormula(text));
 }
 
 const fromGraph = (layer: LayerGraph): NamedLayer => ({
@@ -41,31 +56,24 @@ const fromGraph = (layer: LayerGraph): NamedLayer => ({
   candidate: null,
 });
 
-function fromStore(place: CandidatePlace, db: string): NamedLayer {
-  return reading(db, (store) => {
+function fromStore(place: CandidatePlace, store: Store): NamedLayer {
+  const protocolKey = store.protocols.ofRun(place.run);
+  const stored = store.candidates.at(place.run, place.index);
+  if (protocolKey === null || stored === null) {
     const run = store.runs.byId(place.run);
-    const stored = run && store.candidates.at(place.run, place.index);
-    if (stored)
-      return {
-        genome: stored.genome,
-        layer: layerOf(stored.genome),
-        candidate: {
-          ...{ ...place, stored, protocolKey: run.protocolKey },
-          parent: parentOf(stored, place, store),
-        },
-      };
     const wrong = run
       ? `run ${place.run} has proposals 0 to ${run.proposals - 1}`
       : `there is no run ${place.run}`;
-    throw new UserError(`There is no layer ${candidateId(place)} in ${db}: ${wrong}.`);
-  });
-}
-
-function parentOf({ origin }: Candidate, { run }: CandidatePlace, store: Store): string | null {
-  if (origin.kind !== 'mutation') return null;
-  const index = origin.parent;
-  const parent = store.candidates.at(run, index)?.origin;
-  return parent?.kind === 'baseline' ? parent.name : candidateId({ run, index });
+    throw new UserError(`There is no layer ${candidateId(place)} in ${store.path}: ${wrong}.`);
+  }
+  const { genome, functionalKey } = stored;
+  return {
+    genome,
+    layer: layerOf(genome),
+    // What depends on the batch where that was not wanted was not probed.
+    ...(functionalKey !== null && { functionalKey }),
+    candidate: { ...place, stored, protocolKey },
+  };
 }
 
 function fromFormula(text: string): LayerGraph {
@@ -94,9 +102,16 @@ export interface LayerFacts {
   readonly genome: Genome;
 }
 
-export function factsOf({ layer, genome }: Pick<NamedLayer, 'layer' | 'genome'>): LayerFacts {
+/** What the layer computes; null where it is not finite, or constant. */
+export function functionalKeyOf({ layer, functionalKey }: NamedLayer): string | null {
+  if (functionalKey !== undefined) return functionalKey;
   const probed = probe(layer);
-  const functionalKey = probed.verdict === 'ok' ? probed.functionalKey : null;
+  return probed.verdict === 'ok' ? probed.functionalKey : null;
+}
+
+export function factsOf(named: NamedLayer): LayerFacts {
+  const { layer, genome } = named;
+  const functionalKey = functionalKeyOf(named);
   return {
     formula: formatLayer(layer),
     zooName: zooNameOf(functionalKey),

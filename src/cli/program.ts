@@ -48,6 +48,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/show.ts')).showCommand,
   },
   {
+    name: 'compare',
+    doc: 'Set layers side by side: what they compute, how their graphs differ, how they fared.',
+    load: async () => (await import('./commands/compare.ts')).compareCommand,
+  },
+  {
     name: 'evaluate',
     doc: 'Train networks with a layer, and report the validation accuracy of each.',
     load: async () => (await import('./commands/evaluate.ts')).evaluateCommand,

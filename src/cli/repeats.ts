@@ -8,10 +8,9 @@ import { describeOutcome, type Outcome } from '../eval/outcome.ts';
 import { evaluationSeed, type Protocol, parseProtocol, protocolKey } from '../eval/protocol.ts';
 import { layerOf } from '../graph/genome.ts';
 import type { LayerGraph } from '../graph/graph.ts';
-import { probe } from '../graph/keys.ts';
 import { formatLayer } from '../graph/text.ts';
 import { fitnessOver } from './entries.ts';
-import { findLayer } from './layers.ts';
+import { findLayerIn, functionalKeyOf } from './layers.ts';
 import { estimate, note, print, printJson } from './output.ts';
 import { protocolFor } from './protocols.ts';
 import { printable } from './text.ts';
@@ -52,13 +51,12 @@ export function saveRepeats(text: string, options: RepeatOptions): void {
 }
 
 function subjectOf(text: string, { db, protocol: wanted }: RepeatOptions, store: Store): Subject {
-  const named = findLayer(text, db);
-  const probed = probe(named.layer);
+  const named = findLayerIn(store, text);
+  const functionalKey = functionalKeyOf(named);
   const key =
     wanted === undefined && named.candidate
       ? named.candidate.protocolKey
       : protocolFor(store, wanted === undefined ? {} : { protocol: wanted });
-  const functionalKey = probed.verdict === 'ok' ? probed.functionalKey : null;
   const genome =
     key === null || functionalKey === null ? null : store.history.genomeOf(key, functionalKey);
   if (key === null || functionalKey === null || genome === null)

@@ -24,6 +24,17 @@ const facts = z.strictObject({
   batchIndependent: z.boolean(),
   liveNodes: z.int(),
   genome,
+  tree: z.array(z.string()).min(1),
+  nodes: z.array(
+    z.strictObject({
+      ...{ id: z.int(), op: z.string(), args: z.array(z.int()), index: z.string().nullable() },
+      ...{ extent: z.string(), uses: z.int().positive() },
+    }),
+  ),
+  candidate: z.null(),
+  scores: z.array(z.never()),
+  evaluations: z.array(z.never()),
+  lineage: z.array(z.never()),
 });
 
 const show = async (layer: string) =>

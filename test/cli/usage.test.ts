@@ -76,6 +76,8 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
   [['search', '--baseline', 'bn-silo'], /"bn-silo".*Did you mean BN-SiLU\?/],
   [['networks', '--pool', '3'], /pool is 3; it must be a divisor/],
   [['networks', '--anchor', 'mini-mobil'], /"mini-mobil".*Did you mean mini-mobile\?/],
+  [['compare', 'DyT'], /missing required argument 'others'/],
+  [['compare', 'DyT', 'x * 0.5'], /the number 0\.5/],
   [['leaderboard', '--top', '1.5'], /--top is "1\.5"; it must be a whole number/],
 ];
 
