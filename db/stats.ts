@@ -70,7 +70,17 @@ export function statsRepository(db: Database) {
     WHERE run = $run
     ORDER BY "index"`);
 
+  const count = db.prepare('SELECT count(*) FROM candidates').pluck();
+
   return {
+    /** Of the database, without its WAL. */
+    size: (): { bytes: number; candidates: number } => ({
+      bytes:
+        (db.pragma('page_count', { simple: true }) as number) *
+        (db.pragma('page_size', { simple: true }) as number),
+      candidates: count.get() as number,
+    }),
+
     /** What the run's workers spent their time on, in order. */
     paid: (run: number): PaidEvaluation[] => paid.all({ run }) as PaidEvaluation[],
 

@@ -4,6 +4,7 @@ import { initialParameters } from '../eval/initial.ts';
 import type { Network } from '../eval/network.ts';
 import { type Protocol, protocolNetworks, trainingSetup } from '../eval/protocol.ts';
 import type { LayerGraph } from '../graph/graph.ts';
+import { probe, structuralKey } from '../graph/keys.ts';
 import { ZOO } from '../graph/zoo.ts';
 import type { SearchConfig } from '../search/config.ts';
 
@@ -13,6 +14,8 @@ export interface Cost {
   readonly failedTestSeconds: number;
   /** Of a candidate that is trained to the end on every anchor. */
   readonly trainingSeconds: number;
+  /** Of a proposal until it is known whether it is trained: the keys, computed by one thread. */
+  readonly proposalSeconds: number;
   /** Of the whole search, if every proposal were trained to the end; most are rejected long before. */
   readonly atMostSeconds: number;
 }
@@ -35,8 +38,20 @@ export function costOf({ protocol, stop }: SearchConfig, engine: Engine, workers
   return {
     failedTestSeconds: protocol.quality.steps * steps[0]!,
     trainingSeconds,
+    proposalSeconds: secondsPerProposal(layer),
     atMostSeconds: (stop.proposals * trainingSeconds) / workers,
   };
+}
+
+function secondsPerProposal(layer: LayerGraph): number {
+  const propose = () => {
+    structuralKey(layer);
+    probe(layer);
+  };
+  for (let i = 0; i < WARM_UP; i++) propose();
+  const start = performance.now();
+  for (let i = 0; i < TIMED; i++) propose();
+  return (performance.now() - start) / 1000 / TIMED;
 }
 
 function secondsPerStep(

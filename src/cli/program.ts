@@ -58,6 +58,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/evaluate.ts')).evaluateCommand,
   },
   {
+    name: 'config',
+    doc: 'Print the configuration of a search, or the schema of configuration files.',
+    load: async () => (await import('./commands/config.ts')).configCommand,
+  },
+  {
     name: 'zoo',
     doc: 'List the known layers.',
     load: async () => (await import('./commands/zoo.ts')).zooCommand,

@@ -61,10 +61,12 @@ export type SettingOptions = Readonly<Record<string, unknown>> & {
 function settingsFile(path: string | undefined): Record<string, unknown> {
   const content = path === undefined ? {} : readJson(path);
   if (!isRecord(content)) throw new UserError(`${path} must hold a JSON object of settings.`);
-  const { protocol = {} } = content;
+  // For editors: where the schema of such files is.
+  const { $schema: _, ...settings } = content;
+  const { protocol = {} } = settings;
   if (!isRecord(protocol))
     throw new UserError(`${path}: protocol is ${JSON.stringify(protocol)}; it must be an object.`);
-  return content;
+  return settings;
 }
 
 /** What the flags of a search say. */

@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
 import { nativeEngine } from '../../eval/native/engine.ts';
-import type { SearchConfig } from '../../search/config.ts';
 import type { RunSummary } from '../../search/run.ts';
-import { costOf } from '../cost.ts';
 import { addFlags, dbOption, jsonOption } from '../options.ts';
-import { duration, print, printJson } from '../output.ts';
+import { planOf, tellPlan } from '../plan.ts';
 import { addProtocolOptions } from '../protocol-options.ts';
 import { addWorkersOption, runSession, type SessionOptions } from '../session.ts';
 import { SEARCH_FLAGS, type SettingOptions, searchConfigOf } from '../settings.ts';
@@ -23,33 +21,9 @@ export type SearchOptions = SettingOptions & SessionOptions & { readonly dryRun?
 
 /** Searches, prints the summary, and returns it; null after a dry run. */
 export async function search(options: SearchOptions): Promise<RunSummary | null> {
-  const { workers, json } = options;
   const engine = nativeEngine();
   const config = searchConfigOf(options, engine.numerics);
   if (!options.dryRun) return runSession(config, options);
-  const plan = { config, workers, cost: costOf(config, engine, workers) };
-  if (json) printJson(plan);
-  else describePlan(plan);
+  tellPlan(planOf(config, engine, options), options);
   return null;
-}
-
-function describePlan({
-  config,
-  workers,
-  cost,
-}: {
-  config: SearchConfig;
-  workers: number;
-  cost: ReturnType<typeof costOf>;
-}) {
-  print(JSON.stringify(config, null, 2));
-  const { failedTestSeconds, trainingSeconds, atMostSeconds } = cost;
-  print(
-    `A candidate that fails the first quality test takes ${failedTestSeconds.toFixed(2)} s of a core, ` +
-      `one that is trained to the end ${trainingSeconds.toFixed(2)} s.`,
-  );
-  print(
-    `The search takes at most ${duration(atMostSeconds)} with ${workers} workers; most proposals are ` +
-      'rejected before they are trained.',
-  );
 }

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { type Flag, PROTOCOL_FLAGS } from '../eval/presets.ts';
+import { isRecord } from '../eval/settings.ts';
+import { searchConfigSchema } from '../search/config.ts';
+import { SEARCH_FLAGS } from './settings.ts';
+
+type Json = Record<string, unknown>;
+
+/** Where the schema of configuration files lies in this package, and in its repository. */
+export const SCHEMA_FILE = 'docs/config.schema.json';
+
+/**
+ * The JSON schema of configuration files, for editors: any part of a SearchConfig may be left out, and
+ * settings that have a flag have its description.
+ */
+export function configSchema(): Json {
+  const { $schema, ...whole } = z.toJSONSchema(searchConfigSchema, { io: 'input' }) as Json;
+  const schema = withoutRequired(whole) as Json;
+  for (const flag of Object.values(SEARCH_FLAGS as Record<string, Flag>))
+    describe(schema, flag.path, flag);
+  for (const flag of Object.values(PROTOCOL_FLAGS as Record<string, Flag>))
+    describe(schema, ['protocol', ...flag.path], flag);
+  const quality = propertyOf(schema, ['protocol', 'quality'])?.properties as Json;
+  quality.minAccuracy = anyAccuracy(quality.minAccuracy as Json);
+  return {
+    $schema,
+    title: 'Configuration of evolayer',
+    ...schema,
+    properties: { $schema: { type: 'string' }, ...(schema.properties as Json) },
+  };
+}
+
+/** One number stands for all anchors, as `resolveProtocol` reads it. */
+const anyAccuracy = ({ description, ...perAnchor }: Json): Json => ({
+  description,
+  anyOf: [perAnchor.additionalProperties, perAnchor],
+});
+
+function withoutRequired(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutRequired);
+  if (!isRecord(value)) return value;
+  const kept = Object.entries(value).filter(
+    ([key, of]) => key !== 'required' || !Array.isArray(of),
+  );
+  return Object.fromEntries(kept.map(([key, of]) => [key, withoutRequired(of)]));
+}
+
+function propertyOf(schema: Json, path: readonly (string | undefined)[]): Json | undefined {
+  return path.reduce<Json | undefined>(
+    (at, key) => (key === undefined ? at : ((at?.properties as Json)?.[key] as Json | undefined)),
+    schema,
+  );
+}
+
+function describe(schema: Json, path: readonly (string | undefined)[], { doc, kind }: Flag): void {
+  const property = propertyOf(schema, path);
+  if (!property) throw new Error(`internal: no setting ${path.join('.')}`);
+  // In a file a duration is a number.
+  property.description = kind === 'duration' ? doc.replace(/,.*/, ', in seconds') : doc;
+}
