@@ -41,7 +41,7 @@ export const LOG_EVENTS = {
   },
   stopped: {
     level: 'info',
-    doc: 'the session ended: `reason`, `proposals`, `trained`, `best`, `seconds`',
+    doc: 'the session ended: `stopped` (finished or interrupted), `condition` (the one that was met, or null), `reason` (the same in words), `proposals`, `trained`, `best`, `seconds`',
   },
   diagnosis: {
     level: 'error',
@@ -90,11 +90,12 @@ export class EventLog {
     else this.#committed(event);
   };
 
-  stopped({ stopped, counts, best, seconds }: RunSummary): void {
+  stopped({ stopped, condition, detail, counts, best, seconds }: RunSummary): void {
     const { proposals, evaluated } = counts;
     const found = best && this.#layer(best);
     this.#log('stopped', {
-      ...{ reason: stopped, proposals, trained: evaluated, best: found, seconds },
+      ...{ stopped, condition, reason: detail },
+      ...{ proposals, trained: evaluated, best: found, seconds },
     });
   }
 

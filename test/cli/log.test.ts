@@ -48,7 +48,12 @@ describe('the log of a run', () => {
       expect(Object.keys(fields).sort(), event).toEqual(named.sort());
     }
     expect(lines.at(-2)).toMatchObject({ id: 'r2-3', fitness: 0.75, before: null });
-    expect(lines.at(-1)).toMatchObject({ reason: 'finished', proposals: 3, trained: 1 });
+    expect(lines.at(-1)).toMatchObject({
+      condition: 'proposals',
+      reason: '63 proposals',
+      proposals: 3,
+      trained: 1,
+    });
   });
 
   test.each([
@@ -137,7 +142,11 @@ test('a search writes its log, and finishes without one', async () => {
     run: 1,
     config: { stop: { proposals: 40 } },
   });
-  expect(lines.at(-1)).toMatchObject({ event: 'stopped', proposals: 40, reason: 'finished' });
+  expect(lines.at(-1)).toMatchObject({
+    event: 'stopped',
+    stopped: 'finished',
+    reason: '40 proposals',
+  });
   expect(lines.findLast(({ event }) => event === 'committed')).toMatchObject({ to: 39 });
 
   const full = await search('/dev/full');
