@@ -77,6 +77,11 @@ const COMMANDS: readonly CommandEntry[] = [
     doc: 'Write a layer as code or data, to standard output or to a file.',
     load: async () => (await import('./commands/export.ts')).exportCommand,
   },
+  {
+    name: 'completion',
+    doc: 'Print a script that completes command lines in bash, zsh or fish.',
+    load: async () => (await import('./commands/completion.ts')).completionCommand,
+  },
 ];
 
 /** The program, with the named commands whole; of the others it knows the name and what they do. */
@@ -98,9 +103,21 @@ async function program(wanted: readonly string[]): Promise<Command> {
 const commandIn = ([first, second]: readonly string[]): string[] =>
   [first === 'help' ? second : first].filter((name) => name !== undefined);
 
+/** Answers the script of a shell: what the last of these words can become. */
+async function complete(words: readonly string[]): Promise<number> {
+  const { completionsOf } = await import('./completions.ts');
+  const root = await program(words.slice(0, 1));
+  const all = COMMANDS.map(({ name, doc }) => ({ value: name, doc }));
+  const command = root.commands.find((known) => known.name() === words[0]);
+  const found = completionsOf(words, command, all);
+  process.stdout.write(found.map(({ value, doc }) => `${value}\t${doc}\n`).join(''));
+  return 0;
+}
+
 /** Runs one command line and returns its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   try {
+    if (args[0] === 'complete' && args[1] === '--') return await complete(args.slice(2));
     const root = await program(commandIn(args));
     await root.parseAsync(args.map(protectFormula), { from: 'user' });
     return Number(process.exitCode ?? 0);

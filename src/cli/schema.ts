@@ -45,7 +45,8 @@ function withoutRequired(value: unknown): unknown {
   return Object.fromEntries(kept.map(([key, of]) => [key, withoutRequired(of)]));
 }
 
-function propertyOf(schema: Json, path: readonly (string | undefined)[]): Json | undefined {
+/** The schema of one setting inside of `schema`. */
+export function propertyOf(schema: Json, path: readonly (string | undefined)[]): Json | undefined {
   return path.reduce<Json | undefined>(
     (at, key) => (key === undefined ? at : ((at?.properties as Json)?.[key] as Json | undefined)),
     schema,
