@@ -1,6 +1,6 @@
 // One kernel variant: programs decoded and run with the kernels of this instruction set. Compiled once per
 // variant, with EVOLAYER_LANES, EVOLAYER_VARIANT and EVOLAYER_NAME set.
-#include "kernels/depthwise.h"
+#include "kernels/depthwise-weights.h"
 #include "kernels/excite.h"
 #include "kernels/network.h"
 #include "kernels/sweep.h"
@@ -56,10 +56,9 @@ size_t scratchOf(Instruction code, const int32_t* w) {
       const int64_t size = w[2 * kTensorWords + 1];
       return size * size * dy.channels * packedWidth(dx.channels);
     }
-    case Instruction::DepthwiseInputGradient: {
-      const int64_t size = w[2 * kTensorWords + 1];
-      return size * size * tensorAt(w).channels;
-    }
+    case Instruction::Depthwise:
+    case Instruction::DepthwiseInputGradient:
+      return depthwiseScratch(w[2 * kTensorWords + 1], tensorAt(w).channels);
     case Instruction::Dense: {
       const Tensor &x = tensorAt(w), &y = tensorAt(w + kTensorWords + 2);
       return size_t(x.channels) * packedWidth(y.channels);
@@ -103,7 +102,8 @@ Status runStep(const Step& step, float* arena, float* scratch, int images) {
       weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, images);
       break;
     case Instruction::Depthwise:
-      depthwise(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]}, arena, images);
+      depthwise(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]}, arena,
+                scratch, images);
       break;
     case Instruction::DepthwiseInputGradient:
       depthwiseInputGradient(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]},

@@ -67,6 +67,22 @@ const nameOf = ({ kind, kernel, stride, from, to, side, batch }: Shape): string 
   `${kind === 'conv' ? '' : 'depthwise '}${kernel}×${kernel}${stride > 1 ? ` /${stride}` : ''} ` +
   `${from}→${to}, ${side}×${side}, batch ${batch}`;
 
+const outOf = ({ side, stride }: Shape): number => Math.ceil(side / stride);
+
+/** Floats that a convolution of one image reads and writes. */
+const floatsOf = (shape: Shape): number =>
+  shape.side ** 2 * shape.from + outOf(shape) ** 2 * shape.to;
+
+/** Multiply-adds of a depthwise convolution of one image whose input pixel is in the image. */
+function productsInside(shape: Shape): number {
+  const { kernel, stride, side, from } = shape;
+  const first = (out: number) => out * stride - (kernel - 1) / 2;
+  let along = 0;
+  for (let out = 0; out < outOf(shape); out++)
+    along += Math.min(side, first(out) + kernel) - Math.max(0, first(out));
+  return along ** 2 * from;
+}
+
 /** Every convolution of the networks and of the prototypes, by name. */
 function allShapes(): Map<string, Shape> {
   const prototypes = PROTOTYPES.map(
@@ -102,14 +118,14 @@ type Write = (writer: ProgramWriter) => void;
 function contendersOf(shape: Shape, bench: Bench): { machine: Machine; contenders: Contender[] } {
   const { kind, kernel, stride, from, to, side, batch } = shape;
   const halo = (kernel - 1) / 2;
-  const out = Math.ceil(side / stride);
+  const out = outOf(shape);
   const layout = new Layout(batch);
   const x = layout.tensor({ height: side, width: side, channels: from }, halo);
   const y = layout.tensor({ height: out, width: out, channels: to }, halo);
   const weights = layout.allocate(kernel ** 2 * from * to);
   const gradient = layout.allocate(kernel ** 2 * from * to);
   // As much as an operation reads and writes, from one half of it to the other.
-  const floats = side * side * from + out * out * to;
+  const floats = floatsOf(shape);
   const [half, otherHalf] = [0, 1].map(() =>
     layout.tensor({ height: 1, width: 1, channels: Math.ceil(floats / 2) }, 0),
   );
@@ -120,6 +136,8 @@ function contendersOf(shape: Shape, bench: Bench): { machine: Machine; contender
     const seconds = secondsOf(writer.finish(0), machine, batch);
     return { name, unit, sample: () => (batch * work) / seconds() / 1e9 };
   };
+  const peak = peakOf(bench.variant);
+  const peakContender = { name: PEAK, unit: 'GFLOP/s', sample: () => (2 * peak()) / 1e9 };
   if (kind === 'depthwise') {
     const bytes = 4 * floats;
     const pass = (name: string, write: Write) => rate(name, bytes, 'GB/s', write);
@@ -134,51 +152,72 @@ function contendersOf(shape: Shape, bench: Bench): { machine: Machine; contender
           w.instruction('depthwiseWeightGradient', x, y, gradient, kernel, stride),
         ),
         pass(COPY, (w) => w.instruction('copy', half!, otherHalf!)),
+        peakContender,
       ],
     };
   }
   const flops = 2 * out * out * to * from * kernel ** 2;
   const pass = (name: string, write: Write) => rate(name, flops, 'GFLOP/s', write);
-  const peak = peakOf(bench.variant);
   return {
     machine,
     contenders: [
       pass(FORWARD, (w) => w.instruction('conv', x, weights, y, kernel, stride, 0, y)),
       pass(INPUT, (w) => w.instruction('convInputGradient', y, weights, x, kernel, stride, 0)),
       pass(WEIGHTS, (w) => w.instruction('convWeightGradient', x, y, gradient, kernel, stride)),
-      { name: PEAK, unit: 'GFLOP/s', sample: () => (2 * peak()) / 1e9 },
+      peakContender,
     ],
   };
 }
 
-/** Of what the machine can do. */
-const shareOf = (results: Results, name: string, pass: string): number => {
-  const limit = results.find(name, PEAK) ? PEAK : COPY;
-  return results.median(name, pass) / results.median(name, limit);
-};
+/** Of what the machine can do: multiply-adds at peak, or for depthwise convolutions a copy. */
+const shareOf = (results: Results, name: string, pass: string): number =>
+  results.median(name, pass) / results.median(name, isDepthwise(name) ? COPY : PEAK);
+
+/** Of the time that a depthwise convolution takes at least: that of a copy or of its multiply-adds at peak, whichever is longer. */
+function rooflineShareOf(results: Results, name: string, pass: string, shape: Shape): number {
+  const copied = 4 * floatsOf(shape);
+  const multiplied = (2 * productsInside(shape)) / results.median(name, PEAK);
+  const seconds = Math.max(copied / results.median(name, COPY), multiplied);
+  return (seconds * results.median(name, pass)) / copied;
+}
+
+const isDepthwise = (name: string): boolean => name.startsWith('depthwise');
 
 function report(results: Results): string {
-  const isDepthwise = (name: string) => name.startsWith('depthwise');
-  const part = (names: readonly string[], limit: string, unit: string) =>
+  const shapes = allShapes();
+  const part = (
+    names: readonly string[],
+    share: string,
+    limits: readonly string[],
+    cell: (name: string, pass: string) => string,
+  ) =>
     names.length === 0
       ? []
       : [
           table(
-            [`share of ${limit}`, ...PASSES, `${limit}, ${unit}`],
+            [`share of ${share}`, ...PASSES, ...limits],
             names.map((name) => [
               name,
-              ...PASSES.map((pass) => percent(shareOf(results, name, pass))),
-              figure(results.median(name, limit)),
+              ...PASSES.map((pass) => cell(name, pass)),
+              ...limits.map((limit) => figure(results.median(name, limit.split(',')[0]!))),
             ]),
           ),
         ];
+  const show = (name: string, pass: string) => percent(shareOf(results, name, pass));
   return [
     ...part(
       results.cases.filter((name) => !isDepthwise(name)),
       PEAK,
-      'GFLOP/s',
+      [`${PEAK}, GFLOP/s`],
+      show,
     ),
-    ...part(results.cases.filter(isDepthwise), COPY, 'GB/s'),
+    ...part(
+      results.cases.filter(isDepthwise),
+      `${COPY} / of roofline`,
+      [`${COPY}, GB/s`, `${PEAK}, GFLOP/s`],
+      (name, pass) =>
+        `${show(name, pass)} / ${percent(rooflineShareOf(results, name, pass, shapes.get(name)!))}`,
+    ),
     goals(goalsOf(results)),
     ...missingContenders(results),
   ].join('\n');
@@ -192,10 +231,11 @@ function goalsOf(results: Results): Goal[] {
     passes: readonly string[],
     wanted: number,
     belongs: (shape: Shape) => boolean,
+    share: typeof rooflineShareOf = shareOf,
   ): Goal => {
     const shares = shapes
       .filter(([, shape]) => belongs(shape))
-      .flatMap(([name]) => passes.map((pass) => shareOf(results, name, pass)))
+      .flatMap(([name, shape]) => passes.map((pass) => share(results, name, pass, shape)))
       .filter(Number.isFinite);
     const measured = shares.length ? Math.min(...shares) : Number.NaN;
     return { what: `${what}: least`, measured, wanted: ['≥', wanted], show: percent };
@@ -215,5 +255,12 @@ function goalsOf(results: Results): Goal[] {
     goal('stride 2', PASSES, 0.6, (s) => dense(s) && s.stride === 2),
     goal('8 channels', PASSES, 0.4, (s) => s.kind === 'conv' && Math.min(s.from, s.to) === 8),
     goal('depthwise', PASSES, 0.5, ({ kind }) => kind === 'depthwise'),
+    goal(
+      'depthwise, of the roofline',
+      PASSES,
+      0.5,
+      ({ kind }) => kind === 'depthwise',
+      rooflineShareOf,
+    ),
   ];
 }

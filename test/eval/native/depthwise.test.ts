@@ -10,8 +10,14 @@ const CHANNELS = [1, 3, 5, 8, 12, 16, 24, 25, 40, 70];
 const IMAGES: readonly (readonly [height: number, width: number])[] = [
   [1, 1],
   [1, 2],
+  [2, 2],
+  [3, 7],
   [4, 4],
+  [4, 7],
   [5, 7],
+  [6, 13],
+  [7, 7],
+  [8, 8],
   [9, 17],
 ];
 const ALLOWED: Allowed = { tolerance: 1e-5 };
@@ -49,14 +55,19 @@ const LARGE: Case = {
   ...{ halos: [1, 1], adds: false, seed: 5 },
 };
 
+/** Small square images, which have kernels of their own. */
+const SMALL = [2, 4, 7, 8].flatMap((side) =>
+  [false, true].map((adds): Case => ({ ...LARGE, image: [side, side], channels: 24, adds })),
+);
+
 describe.each(variants())('depthwise and squeeze-excite on %s kernels', (variant) => {
   const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void, examples: T[] = []) =>
     fc.assert(fc.property(arbitrary, property), {
       numRuns: 80,
       examples: examples.map((example) => [example]),
     });
-  const larger = [1, 2].flatMap((stride) =>
-    [3, 5].map((kernel): Case => ({ ...LARGE, stride, kernel })),
+  const examples = [1, 2].flatMap((stride) =>
+    [3, 5].flatMap((kernel) => [LARGE, ...SMALL].map((c): Case => ({ ...c, stride, kernel }))),
   );
 
   it('depthwise: any channels, image, odd kernel, stride and halo', () => {
@@ -71,7 +82,7 @@ describe.each(variants())('depthwise and squeeze-excite on %s kernels', (variant
         reference.depthwise(want, c.images, shape, weights);
         expectSame(contents, got, want, ALLOWED);
       },
-      larger,
+      examples,
     );
   });
 
@@ -90,7 +101,7 @@ describe.each(variants())('depthwise and squeeze-excite on %s kernels', (variant
         reference.depthwiseInputGradient(want, c.images, shape, weights, c.adds);
         expectSame(contents, got, want, ALLOWED);
       },
-      larger,
+      examples,
     );
   });
 
@@ -106,7 +117,7 @@ describe.each(variants())('depthwise and squeeze-excite on %s kernels', (variant
         reference.depthwiseWeightGradient(want, c.images, shape, weights);
         expectSame(contents, got, want, ALLOWED);
       },
-      larger,
+      examples,
     );
   });
 
