@@ -62,7 +62,7 @@ export class Scene {
 
 /** What a comparison allows. */
 export interface Allowed {
-  /** Error, as a share of the largest number that the reference wrote. */
+  /** Error, as a share of the largest number that the reference wrote, and of 1: sums of such contents may cancel. */
   readonly tolerance: number;
   /** Scratch whose contents do not matter: [offset, floats]. */
   readonly ignored?: readonly (readonly [number, number])[];
@@ -75,7 +75,7 @@ export function expectSame(
   want: Float64Array,
   { tolerance, ignored = [] }: Allowed,
 ): void {
-  let largest = 0;
+  let largest = 1;
   for (const [i, value] of want.entries())
     if (value !== before[i] && Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
   const matters = new Uint8Array(want.length).fill(1);
