@@ -45,7 +45,8 @@ const STRAY = ['evaluations', 'rejections']
   .map(
     (table) => `
   SELECT idx FROM ${table} e JOIN candidates c ON c.id = e.candidate JOIN runs ON runs.id = c.run
-  WHERE c.run = $run AND (c.functional_key IS NOT e.functional_key OR c.repeat IS NOT e.repeat
+  WHERE c.run = $run AND (c.functional_key IS NOT e.functional_key
+    OR (c.repeat IS NOT e.repeat AND NOT (c.repeat = 0 AND e.repeat > 0))
     OR runs.protocol_key IS NOT e.protocol_key)`,
   )
   .join(' UNION ');
@@ -74,7 +75,7 @@ export function checkRepository(db: Database) {
       db
         .prepare(`
         SELECT id, config, protocol_key AS protocolKey, protocol
-        FROM runs LEFT JOIN protocols ON key = protocol_key ORDER BY id`)
+        FROM runs LEFT JOIN protocols ON key = protocol_key WHERE remnant = 0 ORDER BY id`)
         .all() as RawRun[],
 
     count: (run: number): number =>

@@ -88,7 +88,7 @@ export function evaluationRepository(db: Database) {
     .prepare(`
     SELECT candidate FROM evaluations WHERE protocol_key = ? AND functional_key = ? AND repeat = 0`)
     .pluck();
-  const updateStanding = standingUpdater(db);
+  const standings = standingUpdater(db);
 
   const insertEvaluated = (e: NewEvaluation, score: AnchorScore, position: number) =>
     insertScore.run(
@@ -128,8 +128,12 @@ export function evaluationRepository(db: Database) {
       }
       for (const [position, score] of outcome.perAnchor.entries())
         insertEvaluated(evaluation, score, position);
-      updateStanding(evaluation.protocolKey, evaluation.functionalKey);
+      standings.update(evaluation.protocolKey, evaluation.functionalKey);
     },
+
+    /** Notes that a run met a scored function in the cache. Call inside a transaction. */
+    met: (protocolKey: string, functionalKey: string): void =>
+      standings.restore(protocolKey, functionalKey),
 
     /**
      * How the first evaluation of a function ended, in any run up to the horizon: the seconds in it are 0,

@@ -130,7 +130,7 @@ export function leaderboardRepository(
     db.prepare(`
     SELECT run, idx FROM candidates
     WHERE functional_key = $functionalKey AND outcome = 'evaluated' AND ${which}
-      AND run IN (SELECT id FROM runs WHERE protocol_key = $protocolKey)
+      AND run IN (SELECT id FROM runs WHERE protocol_key = $protocolKey AND remnant = 0)
       AND ($run IS NULL OR run = $run)
     ORDER BY run, idx LIMIT 1`);
   const [firstProposal, firstBaseline] = [firstAmong('idx >= 0'), firstAmong('idx < 0')];

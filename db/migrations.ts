@@ -167,4 +167,11 @@ export const MIGRATIONS: readonly string[] = [
   INSERT INTO rejections SELECT * FROM old_rejections;
   DROP TABLE old_rejections;
   `,
+  `
+  -- 1 for a run that was deleted, of which only that is left which other runs rely on; see prune.ts.
+  ALTER TABLE runs ADD COLUMN remnant INTEGER NOT NULL DEFAULT 0;
+  -- The evaluations that a candidate caused.
+  CREATE INDEX evaluations_by_candidate ON evaluations (candidate);
+  CREATE INDEX rejections_by_candidate ON rejections (candidate);
+  `,
 ];

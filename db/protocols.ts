@@ -8,14 +8,16 @@ export interface KnownProtocol {
 }
 
 export function protocolRepository(db: Database) {
-  const ofRun = db.prepare('SELECT protocol_key FROM runs WHERE id = ?').pluck();
-  const last = db.prepare('SELECT protocol_key FROM runs ORDER BY id DESC LIMIT 1').pluck();
+  const ofRun = db.prepare('SELECT protocol_key FROM runs WHERE remnant = 0 AND id = ?').pluck();
+  const last = db
+    .prepare('SELECT protocol_key FROM runs WHERE remnant = 0 ORDER BY id DESC LIMIT 1')
+    .pluck();
   const all = db.prepare(`
     SELECT key, (SELECT count(*) FROM standings WHERE protocol_key = key) AS scored
     FROM protocols ORDER BY key`);
 
   const byAge = db
-    .prepare('SELECT protocol_key FROM runs GROUP BY protocol_key ORDER BY max(id) DESC')
+    .prepare('SELECT protocol_key FROM runs WHERE remnant = 0 GROUP BY 1 ORDER BY max(id) DESC')
     .pluck();
 
   return {

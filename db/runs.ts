@@ -70,8 +70,8 @@ export function runRepository(db: Database) {
   const insert = db.prepare(`
     INSERT INTO runs (started, config, protocol_key, horizon)
     SELECT ?, ?, ?, ifnull(max(id), 0) FROM candidates`);
-  const byId = db.prepare(`${SELECT} WHERE id = ?`);
-  const all = db.prepare(`${SELECT} ORDER BY id`);
+  const byId = db.prepare(`${SELECT} WHERE remnant = 0 AND id = ?`);
+  const all = db.prepare(`${SELECT} WHERE remnant = 0 ORDER BY id`);
   const stop = db.prepare('UPDATE runs SET stopped = ?, seconds = ? WHERE id = ?');
   const configure = db.prepare('UPDATE runs SET config = ?, stopped = NULL WHERE id = ?');
   const protocol = db.prepare('SELECT protocol FROM protocols WHERE key = ?').pluck();

@@ -34,6 +34,16 @@ export function defineLayerFunctions(db: Database): void {
 /** Brings the standing of one function up to date. */
 export function standingUpdater(db: Database) {
   const update = db.prepare(insert('WHERE protocol_key = ? AND functional_key = ?'));
-  return (protocolKey: string, functionalKey: string): void =>
-    void update.run(protocolKey, functionalKey);
+  const has = db
+    .prepare('SELECT 1 FROM standings WHERE protocol_key = ? AND functional_key = ?')
+    .pluck();
+  return {
+    update: (protocolKey: string, functionalKey: string): void =>
+      void update.run(protocolKey, functionalKey),
+
+    /** For a function that was met in the cache: its standing went with the run that evaluated it. */
+    restore(protocolKey: string, functionalKey: string): void {
+      if (has.get(protocolKey, functionalKey) === undefined) update.run(protocolKey, functionalKey);
+    },
+  };
 }

@@ -6,6 +6,7 @@ import { historyRepository } from './history.ts';
 import { leaderboardRepository } from './leaderboard.ts';
 import { type Opened, openForReading, openForWriting } from './open.ts';
 import { protocolRepository } from './protocols.ts';
+import { keepRun, type Pruned, pruneRuns } from './prune.ts';
 import { type NewRun, type Run, runRepository } from './runs.ts';
 import { type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
@@ -137,6 +138,30 @@ export class Store {
     });
   }
 
+  /**
+   * Deletes runs, but for what other runs rely on; with `dryRun` it only says what would go. Gives the
+   * space back to the file system.
+   */
+  prune(runs: readonly number[], { dryRun = false } = {}): Pruned {
+    const pruned = this.#write(() => pruneRuns(this.#opened.db, runs), { undo: dryRun });
+    if (!dryRun) explaining(this.path, () => this.#opened.db.exec('VACUUM'));
+    return pruned;
+  }
+
+  /** Writes a copy of one run, with all that it relies on, as a database of its own at `path`, where nothing may be. */
+  exportRun(run: number, path: string): void {
+    explaining(path, () => {
+      this.#opened.db.prepare('VACUUM INTO ?').run(path);
+      const copy = openForWriting(path);
+      try {
+        copy.db.transaction(() => keepRun(copy.db, run)).immediate();
+        copy.db.exec('VACUUM');
+      } finally {
+        copy.close();
+      }
+    });
+  }
+
   /** Answers several questions from one state of the database, whatever is committed meanwhile. */
   snapshot<T>(ask: () => T): T {
     return explaining(this.path, () => this.#opened.db.transaction(ask).deferred());
@@ -149,14 +174,34 @@ export class Store {
   #insert(run: Run, settled: Settled, at: string) {
     const { functionalKey, repeat, outcome, seconds } = settled;
     const candidate = this.candidates.insert(run.id, settled);
-    if (functionalKey === null || repeat === null) return;
     const { protocolKey } = run;
+    if (functionalKey === null) return;
+    if (repeat === null) {
+      if (outcome.outcome === 'evaluated') this.evaluations.met(protocolKey, functionalKey);
+      return;
+    }
     this.evaluations.insert({
       ...{ protocolKey, functionalKey, repeat, candidate, at, seconds, outcome },
     });
   }
 
-  #write<T>(work: () => T): T {
-    return explaining(this.path, () => this.#opened.db.transaction(work).immediate());
+  #write<T>(work: () => T, { undo = false } = {}): T {
+    const { db } = this.#opened;
+    let result: T | undefined;
+    const transaction = db.transaction(() => {
+      result = work();
+      if (undo) throw UNDO;
+    });
+    return explaining(this.path, () => {
+      try {
+        transaction.immediate();
+      } catch (error) {
+        if (error !== UNDO) throw error;
+      }
+      return result as T;
+    });
   }
 }
+
+/** Thrown to take back what a transaction did. */
+const UNDO = new Error('internal: a transaction that is taken back');

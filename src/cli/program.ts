@@ -82,6 +82,16 @@ const COMMANDS: readonly CommandEntry[] = [
     doc: 'Print a script that completes command lines in bash, zsh or fish.',
     load: async () => (await import('./commands/completion.ts')).completionCommand,
   },
+  {
+    name: 'export-run',
+    doc: 'Write one run, with all that it relies on, as a database of its own.',
+    load: async () => (await import('./commands/export-run.ts')).exportRunCommand,
+  },
+  {
+    name: 'prune',
+    doc: 'Delete runs from a database.',
+    load: async () => (await import('./commands/prune.ts')).pruneCommand,
+  },
 ];
 
 /** The program, with the named commands whole; of the others it knows the name and what they do. */

@@ -71,6 +71,8 @@ test('evaluate --save stores what an evaluation with the seed of each repeat giv
     inStore(db, ({ evaluations }) => evaluations.known(protocolKey(PROTOCOL), functionalKey, 9)),
   ).toMatchObject({ perAnchor: [{ accuracy: 0.25 }] });
 
+  const check = await inProcess(['runs', '--check', '--db', db]);
+  expect(check.stdout).toContain('the file is sound');
   const before = historyOf(db);
   expect(await inProcess([...args, '--repeats', '4'])).toMatchObject({ code: 0, stderr: '' });
   expect(historyOf(db)).toEqual(before);

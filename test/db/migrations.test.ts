@@ -60,8 +60,11 @@ function downgrade(newer: string, path: string): void {
   db.pragma(`application_id = ${0x65766c79}`);
   db.pragma('user_version = 1');
   db.exec(`ATTACH '${newer}' AS newer`);
+  // A newer table may have more of them.
+  const columnsOf = (table: string) =>
+    db.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all().join(', ');
   for (const table of ['protocols', 'runs', 'candidates', 'evaluations', 'rejections'])
-    db.exec(`INSERT INTO ${table} SELECT * FROM newer.${table}`);
+    db.exec(`INSERT INTO ${table} SELECT ${columnsOf(table)} FROM newer.${table}`);
   const { stop, ...config } = configOf({ stop: { proposals: 60 } });
   const old = JSON.stringify({ ...config, proposals: stop.proposals });
   db.prepare("UPDATE runs SET config = ?, stopped = 'interrupted'").run(old);

@@ -1,0 +1,93 @@
+import type { Database } from 'better-sqlite3';
+import { FILL_STANDINGS } from './standings.ts';
+
+/** What deleting runs takes away, and what has to stay. */
+export interface Pruned {
+  readonly candidates: number;
+  /** Functions under a protocol whose evaluations go. */
+  readonly evaluations: number;
+  /** Candidates that stay, out of sight, because runs that began later know of them. */
+  readonly kept: number;
+}
+
+/** Marks runs as gone. */
+const MARK = 'UPDATE runs SET remnant = 1 WHERE id = ?';
+
+/*
+ * A run sees, of all other runs, the candidates and first evaluations up to its horizon: by structure, and
+ * by function. So of the runs that are gone one candidate of each structure and all evaluations stay, up to
+ * the largest horizon of a run that is not. Their numbers stay as they are, and are never given again.
+ */
+const KEEP = `
+  CREATE TEMP TABLE kept AS
+  WITH horizon AS (SELECT ifnull(max(horizon), 0) AS last FROM main.runs WHERE remnant = 0),
+  gone AS (
+    SELECT id, structural_key, outcome FROM main.candidates
+    WHERE run IN (SELECT id FROM main.runs WHERE remnant = 1)
+      AND id <= (SELECT last FROM horizon)
+  )
+  SELECT min(id) AS id FROM gone WHERE outcome <> 'batch-dependent' GROUP BY structural_key
+  UNION SELECT candidate FROM main.evaluations WHERE candidate IN (SELECT id FROM gone)
+  UNION SELECT candidate FROM main.rejections WHERE candidate IN (SELECT id FROM gone)`;
+
+const GONE = `candidate IN
+  (SELECT id FROM candidates WHERE run IN (SELECT id FROM runs WHERE remnant = 1))
+  AND candidate NOT IN (SELECT id FROM temp.kept)`;
+
+/** The first candidate of a run that stays which was evaluated itself, though the row names another one's. */
+const HEIR = (table: string) => `
+  SELECT min(c.id) FROM candidates AS c JOIN runs ON runs.id = c.run
+  WHERE c.functional_key = ${table}.functional_key AND c.repeat = 0
+    AND runs.protocol_key = ${table}.protocol_key AND runs.remnant = 0`;
+
+const INHERIT = (table: string) =>
+  `UPDATE ${table} SET candidate = (${HEIR(table)}) WHERE ${GONE} AND (${HEIR(table)}) IS NOT NULL`;
+
+const COUNT_EVALUATIONS = `
+  SELECT count(*) FROM (
+    SELECT protocol_key, functional_key FROM evaluations WHERE ${GONE}
+    UNION SELECT protocol_key, functional_key FROM rejections WHERE ${GONE})`;
+
+const DELETE = `
+  DELETE FROM evaluations WHERE ${GONE};
+  DELETE FROM rejections WHERE ${GONE};
+  DELETE FROM sessions WHERE run IN (SELECT id FROM runs WHERE remnant = 1);
+  DELETE FROM faults WHERE run IN (SELECT id FROM runs WHERE remnant = 1);`;
+
+const DELETE_CANDIDATES = `
+  DELETE FROM candidates WHERE run IN (SELECT id FROM runs WHERE remnant = 1)
+    AND id NOT IN (SELECT id FROM temp.kept)`;
+
+const CLEAR = `
+  DELETE FROM runs WHERE remnant = 1 AND id NOT IN (SELECT run FROM candidates);
+  DELETE FROM standings;
+  ${FILL_STANDINGS};
+  DELETE FROM standings WHERE NOT EXISTS (
+    SELECT 1 FROM candidates AS c JOIN runs ON runs.id = c.run
+    WHERE c.functional_key = standings.functional_key AND c.outcome = 'evaluated'
+      AND runs.protocol_key = standings.protocol_key AND runs.remnant = 0);
+  DELETE FROM protocols WHERE key NOT IN (SELECT protocol_key FROM runs)
+    AND key NOT IN (SELECT protocol_key FROM evaluations)
+    AND key NOT IN (SELECT protocol_key FROM rejections);
+  DROP TABLE temp.kept;`;
+
+/**
+ * Deletes runs with all that no other run relies on. What other runs rely on stays as a remnant, which no
+ * list shows, until they are deleted as well. Call inside a transaction.
+ */
+export function pruneRuns(db: Database, runs: readonly number[]): Pruned {
+  const mark = db.prepare(MARK);
+  for (const run of runs) mark.run(run);
+  db.exec(KEEP);
+  for (const table of ['evaluations', 'rejections']) db.exec(INHERIT(table));
+  const evaluations = db.prepare(COUNT_EVALUATIONS).pluck().get() as number;
+  db.exec(DELETE);
+  const { changes } = db.prepare(DELETE_CANDIDATES).run();
+  const kept = db.prepare('SELECT count(*) FROM temp.kept').pluck().get() as number;
+  db.exec(CLEAR);
+  return { candidates: changes, evaluations, kept };
+}
+
+/** Deletes all runs but one. */
+export const keepRun = (db: Database, run: number): Pruned =>
+  pruneRuns(db, db.prepare('SELECT id FROM runs WHERE id <> ?').pluck().all(run) as number[]);
