@@ -34,7 +34,7 @@ export interface HostPoolOptions {
   readonly dataset: HostSettings['dataset'];
   /** Threads; as many as there are processors unless told. */
   readonly workers?: number;
-  /** How long after the protocol's timeout an answer may take, in seconds. */
+  /** How long after the protocol's timeout an answer may take, in seconds; unless told, as long again, from 2 to 30. */
   readonly grace?: number;
   /** How long the end of a thread may take before the whole host is ended, in seconds. */
   readonly patience?: number;
@@ -99,7 +99,9 @@ interface Current {
 class HostPool implements Pool {
   readonly workers: number;
   readonly #settings: HostSettings;
-  readonly #limits: { readonly grace: number; readonly patience: number; readonly start: number };
+  readonly #grace: number | undefined;
+  readonly #patience: number;
+  readonly #startLimit: number;
   readonly #tasks = new Set<Task>();
   /** Never more than `workers`, so that the end of a host leaves no more suspects than that. */
   readonly #running = new Map<number, Running>();
@@ -114,9 +116,11 @@ class HostPool implements Pool {
   constructor(options: HostPoolOptions) {
     const { dataset, workers = availableParallelism(), heapMegabytes = 512 } = options;
     const { filename = compiledWorker('evaluate') } = options;
-    const { grace = 30, patience = 5, startLimit = 120 } = options;
+    const { grace, patience = 5, startLimit = 120 } = options;
     this.workers = workers;
-    this.#limits = { grace, patience, start: startLimit };
+    this.#grace = grace;
+    this.#patience = patience;
+    this.#startLimit = startLimit;
     const { name, pool } = dataset;
     this.#settings = { dataset: { name, pool }, workers, filename, heapMegabytes };
     this.#startHost();
@@ -172,7 +176,7 @@ class HostPool implements Pool {
       heard: (message) => this.#hear(message),
       ended: (end) => this.#hostEnded(end),
     });
-    const startTimer = setTimeout(() => process.kill(), 1000 * this.#limits.start);
+    const startTimer = setTimeout(() => process.kill(), 1000 * this.#startLimit);
     this.#host = { process, startTimer, ready: false, ended: false };
   }
 
@@ -263,7 +267,8 @@ class HostPool implements Pool {
   }
 
   #secondsFor({ job }: Task): number {
-    return job.protocol.timeout + this.#limits.grace;
+    const { timeout } = job.protocol;
+    return timeout + (this.#grace ?? Math.min(30, Math.max(2, timeout)));
   }
 
   #noAnswer(task: Task): string {
@@ -302,7 +307,7 @@ class HostPool implements Pool {
     if (running.ending) return;
     running.ending = ending;
     clearTimeout(running.timer);
-    running.timer = setTimeout(() => void this.#endHost(), 1000 * this.#limits.patience);
+    running.timer = setTimeout(() => void this.#endHost(), 1000 * this.#patience);
     this.#host?.process.cancel(running.task.id);
   }
 
