@@ -1,7 +1,7 @@
 import { Arena } from '../../src/eval/native/arena.ts';
 import { ProgramWriter, type Tensor, tensorFloats } from '../../src/eval/native/encode.ts';
 import { SLACK } from '../../src/eval/native/isa.ts';
-import { compileLayer, PlacedLayer, scratchFloats } from '../../src/eval/native/layer.ts';
+import { compileLayer, graphsOf, PlacedLayer, scratchFloats } from '../../src/eval/native/layer.ts';
 import { lanesOf, Machine } from '../../src/eval/native/machine.ts';
 import { fillNormal, randomStream } from '../../src/eval/random.ts';
 import type { LayerShape } from '../../src/graph/extent.ts';
@@ -57,7 +57,7 @@ function contendersOf({ layer }: BenchLayer, shape: LayerShape, { variant }: Ben
   const trained = PARAMETERS.filter(
     (name) => !name.startsWith('v') || layer.nodes.some(({ op }) => op === name),
   );
-  const compiled = compileLayer(layer, shape, lanesOf(variant), trained);
+  const compiled = compileLayer(graphsOf(layer), shape, lanesOf(variant), trained);
   const arena = new Arena();
   const tensor = (): Tensor => {
     const t = { height, width, channels, halo: 0 };

@@ -16,6 +16,7 @@ import { SLACK } from './isa.ts';
 import {
   type CompiledLayer,
   compileLayer,
+  graphsOf,
   type LayerParameter,
   PlacedLayer,
   scratchFloats,
@@ -159,6 +160,7 @@ class Compilation {
     const trained = (['v0', 'v1', 'gamma', 'beta'] as const).filter((name) =>
       this.#layout.some((p) => p.kind === name),
     );
+    const graphs = graphsOf(layer);
     const compiled = new Map<string, CompiledLayer>();
     for (const op of this.#network.ops) {
       if (op.op !== 'layer') continue;
@@ -167,7 +169,7 @@ class Compilation {
       if (compiled.has(key)) continue;
       const groups = effectiveGroups(shape.channels, this.#setup.groups);
       const full = { ...shape, batch: this.#setup.batch, groups };
-      compiled.set(key, compileLayer(layer, full, lanes, trained));
+      compiled.set(key, compileLayer(graphs, full, lanes, trained));
     }
     return compiled;
   }

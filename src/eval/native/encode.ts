@@ -29,21 +29,22 @@ export interface Operand {
 const opcode = new Map<string, number>(INSTRUCTIONS.map((name, i) => [name, i]));
 const recordCode = new Map<string, number>(RECORDS.map((name, i) => [name, i]));
 const kindCode = new Map<string, number>(OPERAND_KINDS.map((name, i) => [name, i]));
-const NONE: Operand = { kind: 'none', at: 0 };
 
 /** Writes a program, word by word. */
 export class ProgramWriter {
-  readonly #words: number[] = [];
+  #words = new Int32Array(4096);
+  #length = 0;
   #start = 0;
   /** Words that are to hold the place of the tile registers. */
   readonly #registerBases: number[] = [];
 
   get length(): number {
-    return this.#words.length;
+    return this.#length;
   }
 
   word(value: number): void {
-    this.#words.push(value);
+    if (this.#length === this.#words.length) this.#grow();
+    this.#words[this.#length++] = value;
   }
 
   /** Replaces a word written before. */
@@ -52,22 +53,28 @@ export class ProgramWriter {
   }
 
   tensor({ offset, height, width, channels, halo }: Tensor): void {
-    this.#words.push(offset, height, width, channels, halo);
+    this.word(offset);
+    this.word(height);
+    this.word(width);
+    this.word(channels);
+    this.word(halo);
   }
 
   /** The place of the tile registers, known when the program is finished. */
   registerBase(): void {
-    this.#registerBases.push(this.#words.push(0) - 1);
+    this.#registerBases.push(this.#length);
+    this.word(0);
   }
 
   /** Opens an instruction; `end` closes it. */
   begin(name: InstructionName): void {
-    this.#start = this.#words.length;
-    this.#words.push(opcode.get(name)!, 0);
+    this.#start = this.#length;
+    this.word(opcode.get(name)!);
+    this.word(0);
   }
 
   end(): void {
-    this.#words[this.#start + 1] = this.#words.length - this.#start;
+    this.#words[this.#start + 1] = this.#length - this.#start;
   }
 
   /** A whole instruction of tensors and words. */
@@ -90,14 +97,29 @@ export class ProgramWriter {
     p2 = 0,
     flag = 0,
   ): void {
-    const [a = NONE, b = NONE, c = NONE] = args;
-    this.#words.push(recordCode.get(code)!, kindCode.get(dst.kind)!, dst.at);
-    this.#words.push(kindCode.get(a.kind)!, a.at, kindCode.get(b.kind)!, b.at);
-    this.#words.push(kindCode.get(c.kind)!, args.length > 2 ? c.at : flag, p0, p1, p2);
+    this.word(recordCode.get(code)!);
+    this.#operand(dst, dst.at);
+    this.#operand(args[0], args[0]?.at ?? 0);
+    this.#operand(args[1], args[1]?.at ?? 0);
+    this.#operand(args[2], args[2]?.at ?? flag);
+    this.word(p0);
+    this.word(p1);
+    this.word(p2);
   }
 
   finish(registerBase: number): Int32Array {
     for (const at of this.#registerBases) this.#words[at] = registerBase;
-    return Int32Array.from(this.#words);
+    return this.#words.slice(0, this.#length);
+  }
+
+  #operand(operand: Operand | undefined, at: number): void {
+    this.word(kindCode.get(operand?.kind ?? 'none')!);
+    this.word(at);
+  }
+
+  #grow(): void {
+    const words = new Int32Array(2 * this.#words.length);
+    words.set(this.#words);
+    this.#words = words;
   }
 }

@@ -37,16 +37,25 @@ export interface CompiledLayer {
   readonly statistics: readonly { readonly node: number; readonly initial: number }[];
 }
 
+/** What of a layer's compilation does not depend on the shape: its graphs. */
+export function graphsOf(layer: LayerGraph) {
+  return {
+    training: trainingGraph(layer),
+    inference: forwardGraph(inferenceLayer(layer)),
+    moving: movingMoments(layer),
+  };
+}
+
 /** Compiles forward, backward and inference; `trained` says which parameters want gradients. */
 export function compileLayer(
-  layer: LayerGraph,
+  graphs: ReturnType<typeof graphsOf>,
   shape: LayerShape,
   lanes: number,
   trained: readonly LayerParameter[],
 ): CompiledLayer {
-  const training = lower(trainingGraph(layer), shape);
-  const inference = lower(forwardGraph(inferenceLayer(layer)), shape);
-  const moving = movingMoments(layer);
+  const training = lower(graphs.training, shape);
+  const inference = lower(graphs.inference, shape);
+  const { moving } = graphs;
   const statistics = moving.map((moment, i) => ({
     node: training.batchStatistics[i]!,
     initial: moments[moment.op].initialStatistic,

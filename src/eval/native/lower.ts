@@ -414,13 +414,26 @@ class Lowering {
   }
 
   #intern(node: MachineNode): number {
-    // JSON has no NaN and no infinities.
-    const key = node.kind === 'constant' ? `${node.value}` : JSON.stringify(node);
+    const key = keyOf(node);
     let id = this.#index.get(key);
     if (id === undefined) {
       id = this.nodes.push(node) - 1;
       this.#index.set(key, id);
     }
     return id;
+  }
+}
+
+/** The same for equal nodes alone. */
+function keyOf(node: MachineNode): string {
+  switch (node.kind) {
+    case 'map': {
+      const [a, b, c] = node.args as readonly (number | undefined)[];
+      return `${node.code} ${a} ${b} ${c} ${node.extent}`;
+    }
+    case 'reduce':
+      return `${node.code} of ${node.args.join()} ${node.scope} ${node.extent}`;
+    default:
+      return Object.values(node).join(' ');
   }
 }

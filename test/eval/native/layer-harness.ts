@@ -1,7 +1,12 @@
 import { Arena } from '../../../src/eval/native/arena.ts';
 import { ProgramWriter, type Tensor, tensorFloats } from '../../../src/eval/native/encode.ts';
 import { SLACK } from '../../../src/eval/native/isa.ts';
-import { compileLayer, PlacedLayer, scratchFloats } from '../../../src/eval/native/layer.ts';
+import {
+  compileLayer,
+  graphsOf,
+  PlacedLayer,
+  scratchFloats,
+} from '../../../src/eval/native/layer.ts';
 import type { LayerShape } from '../../../src/graph/extent.ts';
 import type { LayerGraph } from '../../../src/graph/graph.ts';
 
@@ -48,7 +53,7 @@ export function runLayer(
   machine: (floats: number, images: number) => { arena: Float32Array | Float64Array; run: Run },
   { halos = [0, 0, 0, 0], before }: HarnessOptions = {},
 ): LayerResult {
-  const compiled = compileLayer(layer, shape, lanes, NAMES);
+  const compiled = compileLayer(graphsOf(layer), shape, lanes, NAMES);
   const arena = new Arena();
   const tensor = (halo: number): Tensor => {
     const { height, width, channels } = shape;

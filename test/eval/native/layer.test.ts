@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Arena } from '../../../src/eval/native/arena.ts';
 import { ProgramWriter } from '../../../src/eval/native/encode.ts';
-import { compileLayer, PlacedLayer } from '../../../src/eval/native/layer.ts';
+import { compileLayer, graphsOf, PlacedLayer } from '../../../src/eval/native/layer.ts';
 import { printProgram } from '../../../src/eval/native/print.ts';
 import { layerOf, liveGraph } from '../../../src/graph/genome.ts';
 import { parseLayer } from '../../../src/graph/text.ts';
@@ -56,7 +56,12 @@ function programs(formula: string) {
     return slot;
   };
   const scratch = { slots: 1 << 20, registers: { floats: 0 }, constant };
-  const placed = new PlacedLayer(compileLayer(layer, shape, 16, names), place, scratch, arena);
+  const placed = new PlacedLayer(
+    compileLayer(graphsOf(layer), shape, 16, names),
+    place,
+    scratch,
+    arena,
+  );
   const print = (write: (out: ProgramWriter) => void) => {
     const out = new ProgramWriter();
     write(out);
