@@ -3,13 +3,7 @@ import Database from 'better-sqlite3';
 import type { Command, Option } from 'commander';
 import { type StoredNames, storedNames } from '../../db/names.ts';
 import { UserError } from '../errors.ts';
-import { type Flag, PROTOCOL_FLAGS } from '../eval/presets.ts';
-import { isRecord } from '../eval/settings.ts';
-import { ZOO } from '../graph/zoo.ts';
-import { SEARCH_PRESETS } from '../search/config.ts';
 import { DEFAULT_DB } from './options.ts';
-import { configSchema, propertyOf } from './schema.ts';
-import { SEARCH_FLAGS } from './settings.ts';
 
 /** What a word can become, with a few words on it. */
 export interface Completion {
@@ -22,20 +16,20 @@ export interface Completion {
  * name. `command` is the one that the first word names, if any; `commands` are all there are. Nothing where
  * a file or a number is wanted.
  */
-export function completionsOf(
+export async function completionsOf(
   words: readonly string[],
   command: Command | undefined,
   commands: readonly Completion[],
-): Completion[] {
+): Promise<Completion[]> {
   const before = words.slice(0, -1);
   const word = words.at(-1) ?? '';
   if (before.length === 0 || before[0] === 'help') return startingWith(word, commands);
   if (!command) return [];
   const [flag, value] = flagAndValue(before, word);
   const option = command.options.find(({ long, short }) => flag === long || flag === short);
-  if (option && takesValue(option)) return lastOfList(value, valuesOf(option, words));
+  if (option && takesValue(option)) return lastOfList(value, await valuesOf(option, words));
   if (word.startsWith('-')) return startingWith(word, flagsOf(command));
-  return startingWith(word, argumentsOf(command, words));
+  return startingWith(word, await argumentsOf(command, words));
 }
 
 /**
@@ -73,50 +67,46 @@ const flagsOf = (command: Command): Completion[] =>
 const plain = (names: Iterable<string>, doc = ''): Completion[] =>
   [...names].map((value) => ({ value, doc }));
 
-const zoo = (): Completion[] => ZOO.map(({ name, doc }) => ({ value: name, doc }));
+/** Asks what a name can be; what it takes is loaded only then, for nobody waits long after a tab. */
+type Names = (words: readonly string[]) => Promise<Completion[]>;
 
-const runs = (words: readonly string[]): Completion[] =>
+const zoo: Names = async () => {
+  const { ZOO } = await import('../graph/zoo.ts');
+  return ZOO.map(({ name, doc }) => ({ value: name, doc }));
+};
+
+const runs: Names = async (words) =>
   namesIn(words).runs.map(({ id, started }) => ({
     ...{ value: String(id), doc: `run of ${started.slice(0, 16).replace('T', ' ')}` },
   }));
 
 /** Flags whose values are neither choices nor settings. */
-const VALUES: Readonly<Record<string, (words: readonly string[]) => Completion[]>> = {
-  '--preset': () => plain(Object.keys(SEARCH_PRESETS)),
+const VALUES: Readonly<Record<string, Names>> = {
+  '--preset': async () => plain(Object.keys((await import('../search/config.ts')).SEARCH_PRESETS)),
   '--run': runs,
-  '--protocol': (words) => plain(namesIn(words).protocols, 'protocol'),
+  '--protocol': async (words) => plain(namesIn(words).protocols, 'protocol'),
 };
 
-function valuesOf({ long, argChoices }: Option, words: readonly string[]): Completion[] {
+async function valuesOf({ long, argChoices }: Option, words: readonly string[]) {
   if (argChoices) return plain(argChoices);
   const named = VALUES[long ?? ''];
-  return named ? named(words) : plain(settingValues(long ?? ''));
-}
-
-/** The values that the schema of the configuration has for the setting behind a flag. */
-function settingValues(long: string): string[] {
-  const find = (flags: Readonly<Record<string, Flag>>, prefix: readonly string[]) => {
-    const found = Object.values(flags).find(({ flag }) => flag.split(' ')[0] === long);
-    return found && propertyOf(configSchema(), [...prefix, ...found.path]);
-  };
-  const setting = find(SEARCH_FLAGS, []) ?? find(PROTOCOL_FLAGS, ['protocol']);
-  const values = isRecord(setting?.items) ? setting.items.enum : setting?.enum;
-  return Array.isArray(values) ? values.map(String) : [];
+  if (named) return named(words);
+  const { valuesOfFlag } = await import('./schema.ts');
+  return plain(valuesOfFlag(long ?? ''));
 }
 
 /** Arguments by their name in the usage. */
-const ARGUMENTS: Readonly<Record<string, (words: readonly string[]) => Completion[]>> = {
+const ARGUMENTS: Readonly<Record<string, Names>> = {
   layer: zoo,
   layers: zoo,
   run: runs,
 };
 
-function argumentsOf(command: Command, words: readonly string[]): Completion[] {
+async function argumentsOf(command: Command, words: readonly string[]): Promise<Completion[]> {
   const argument = command.registeredArguments[0];
   if (!argument) return [];
-  return argument.argChoices
-    ? plain(argument.argChoices)
-    : (ARGUMENTS[argument.name()]?.(words) ?? []);
+  const { argChoices } = argument;
+  return argChoices ? plain(argChoices) : ((await ARGUMENTS[argument.name()]?.(words)) ?? []);
 }
 
 const NO_NAMES: StoredNames = { runs: [], protocols: [] };

@@ -119,7 +119,7 @@ async function complete(words: readonly string[]): Promise<number> {
   const root = await program(words.slice(0, 1));
   const all = COMMANDS.map(({ name, doc }) => ({ value: name, doc }));
   const command = root.commands.find((known) => known.name() === words[0]);
-  const found = completionsOf(words, command, all);
+  const found = await completionsOf(words, command, all);
   process.stdout.write(found.map(({ value, doc }) => `${value}\t${doc}\n`).join(''));
   return 0;
 }

@@ -45,8 +45,7 @@ function withoutRequired(value: unknown): unknown {
   return Object.fromEntries(kept.map(([key, of]) => [key, withoutRequired(of)]));
 }
 
-/** The schema of one setting inside of `schema`. */
-export function propertyOf(schema: Json, path: readonly (string | undefined)[]): Json | undefined {
+function propertyOf(schema: Json, path: readonly (string | undefined)[]): Json | undefined {
   return path.reduce<Json | undefined>(
     (at, key) => (key === undefined ? at : ((at?.properties as Json)?.[key] as Json | undefined)),
     schema,
@@ -58,4 +57,16 @@ function describe(schema: Json, path: readonly (string | undefined)[], { doc, ki
   if (!property) throw new Error(`internal: no setting ${path.join('.')}`);
   // In a file a duration is a number.
   property.description = kind === 'duration' ? doc.replace(/,.*/, ', in seconds') : doc;
+}
+
+/** The values that the setting behind a flag can have; none where these are numbers or anything. */
+export function valuesOfFlag(long: string): string[] {
+  const schema = configSchema();
+  const find = (flags: Readonly<Record<string, Flag>>, prefix: readonly string[]) => {
+    const found = Object.values(flags).find(({ flag }) => flag.split(' ')[0] === long);
+    return found && propertyOf(schema, [...prefix, ...found.path]);
+  };
+  const setting = find(SEARCH_FLAGS, []) ?? find(PROTOCOL_FLAGS, ['protocol']);
+  const values = isRecord(setting?.items) ? setting.items.enum : setting?.enum;
+  return Array.isArray(values) ? values.map(String) : [];
 }
