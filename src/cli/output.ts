@@ -113,3 +113,7 @@ export const estimate = (value: number, interval: readonly [number, number] | nu
   interval === null
     ? percent(value)
     : `${(100 * value).toFixed(2)} ± ${percent((interval[1] - interval[0]) / 2)}`;
+
+/** As a word of a shell. */
+export const quoted = (text: string): string =>
+  /^[\w./@%+:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -10,7 +10,7 @@ import { hostPool, type Pool } from '../search/pool.ts';
 import { type RunSummary, runSearch, type SearchEvent, type SearchOptions } from '../search/run.ts';
 import { INTERRUPTED, interruptibly } from './interrupt.ts';
 import { countFrom } from './options.ts';
-import { duration, note, percent, print, printJson } from './output.ts';
+import { duration, note, percent, print, printJson, quoted } from './output.ts';
 import { describeOutcomes } from './standing.ts';
 import { type LogSettings, watched } from './watched.ts';
 
@@ -104,10 +104,6 @@ async function onRun(options: SearchOptions, runId: number | undefined): Promise
 
 const sayHowToGoOn = (run: number, db: string): void =>
   note(`To go on: evolayer resume ${run} --db ${quoted(db)}`);
-
-/** As a word of a shell. */
-const quoted = (text: string): string =>
-  /^[\w./@%+:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The object that `search --json` and `resume --json` end with. */
 function summaryOf(summary: RunSummary, db: string) {

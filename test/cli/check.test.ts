@@ -182,7 +182,17 @@ describe('a row that was changed is found, and the other run is whole', () => {
     const { of, sound, stdout } = await checked(edited(statement));
     expect(of(2).join('\n')).toMatch(says);
     expect(sound).toEqual([1]);
-    expect(stdout).toMatch(/^Save what is whole: evolayer export-run 1 --db .*whole: 1\)$/m);
+    expect(stdout).toMatch(/whole:\n {2}evolayer export-run 1 --db .* --output run-1\.db\n$/);
+  });
+});
+
+test('a run that is whole can be saved from a damaged database', async () => {
+  const path = edited(`UPDATE candidates SET genome = '{' WHERE run = 2 AND idx = 70`);
+  const output = join(path, '..', 'run-1.db');
+  const saved = await inProcess(['export-run', '1', '--db', path, '--output', output]);
+  expect(saved).toMatchObject({ code: 0 });
+  expect((await checked(output)).report).toMatchObject({
+    ...{ sound: true, runs: [{ run: 1, proposals: 150 }] },
   });
 });
 

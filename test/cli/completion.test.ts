@@ -21,7 +21,7 @@ const zoo = ZOO.map(({ name }) => name);
 const WORDS: readonly (readonly [words: readonly string[], values: readonly string[]])[] = [
   [['se'], ['search']],
   [['sta'], ['stats']],
-  [['help', 'ex'], ['export']],
+  [['help', 'net'], ['networks']],
   [['search', '--preset', ''], ['quick']],
   [
     ['search', '--algorithm', ''],

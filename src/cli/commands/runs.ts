@@ -3,7 +3,7 @@ import { UserError } from '../../errors.ts';
 import type { SearchConfig } from '../../search/config.ts';
 import type { CheckReport } from '../check.ts';
 import { dbOption, jsonOption } from '../options.ts';
-import { duration, percent, print, printJson, table } from '../output.ts';
+import { duration, percent, print, printJson, quoted, table } from '../output.ts';
 import { reading } from '../reading.ts';
 import { type RunState, runStates } from '../states.ts';
 
@@ -79,9 +79,9 @@ function describeCheck({ db, runs, findings }: CheckReport): void {
     print(`run ${run}, ${proposals} proposals: ${how}`);
     listed(run);
   }
-  const whole = runs.filter(({ sound }) => sound).map(({ run }) => run);
-  if (findings.length > 0 && whole.length > 0)
-    print(
-      `Save what is whole: evolayer export-run ${whole[0]} --db ${db} (whole: ${whole.join(', ')})`,
-    );
+  const whole = runs.filter(({ sound }) => sound);
+  if (findings.length === 0 || whole.length === 0) return;
+  print('To save a run that is whole:');
+  for (const { run } of whole)
+    print(`  evolayer export-run ${run} --db ${quoted(db)} --output run-${run}.db`);
 }
