@@ -68,15 +68,15 @@ const fromRow = (row: Row): Candidate => ({
   fitness: row.fitness,
 });
 
-/** How many candidates of a run ended in one way. */
+/** How many proposals of a run ended in one way. */
 export interface FunnelRow {
   readonly outcome: OutcomeName;
-  readonly tier: Tier | null;
-  /** True where the candidate has a functional key, so that it got as far as the cache. */
-  readonly keyed: boolean;
-  /** True where it caused an evaluation. */
-  readonly trained: boolean;
   readonly count: number;
+  /** Those of them that caused an evaluation. */
+  readonly trained: number;
+  /** Those that got as far as the cache and caused none, by the key that recognised them. */
+  readonly structural: number;
+  readonly functional: number;
 }
 
 /** What is known of a graph from an earlier candidate of the same structure. */
@@ -104,10 +104,12 @@ export function candidateRepository(db: Database) {
   const youngest = db.prepare(`
     SELECT ${COLUMNS} FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
+  const cached = (tier: Tier) =>
+    `sum(functional_key IS NOT NULL AND repeat IS NULL AND tier IS '${tier}') AS ${tier}`;
   const funnel = db.prepare(`
-    SELECT outcome, tier, functional_key IS NOT NULL AS keyed, repeat IS NOT NULL AS trained,
-      count(*) AS count
-    FROM candidates WHERE run = ? AND idx >= 0 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`);
+    SELECT outcome, count(*) AS count, sum(repeat IS NOT NULL) AS trained,
+      ${cached('structural')}, ${cached('functional')}
+    FROM candidates WHERE run = ? AND idx >= 0 GROUP BY outcome ORDER BY outcome`);
   const best = db
     .prepare(`
     SELECT idx FROM candidates WHERE run = ? AND outcome = 'evaluated' AND idx >= 0
@@ -161,10 +163,7 @@ export function candidateRepository(db: Database) {
       (youngest.all(run, from, to, limit) as Row[]).map(fromRow).reverse(),
 
     /** The proposals of a run by how they ended. */
-    funnel: (run: number): FunnelRow[] =>
-      (funnel.all(run) as { keyed: number; trained: number }[]).map(
-        (row) => ({ ...row, keyed: row.keyed === 1, trained: row.trained === 1 }) as FunnelRow,
-      ),
+    funnel: (run: number): FunnelRow[] => funnel.all(run) as FunnelRow[],
 
     /** The run's proposal of the highest fitness, the first among equals. */
     best(run: number): Candidate | null {

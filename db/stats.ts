@@ -12,7 +12,7 @@ export interface BaselineResult {
   readonly perAnchor: readonly AnchorAccuracy[];
 }
 
-/** A proposal that has scores. */
+/** A function that has scores, by the first proposal that computes it. */
 export interface Scored {
   readonly index: number;
   readonly functionalKey: string;
@@ -37,13 +37,6 @@ export interface PaidEvaluation {
   readonly outcome: OutcomeName;
 }
 
-interface ScoredRow {
-  idx: number;
-  functionalKey: string;
-  fitness: number;
-  numbers: string;
-}
-
 type BaselineRow = Omit<BaselineResult, 'perAnchor' | 'index'> & { idx: number; numbers: string };
 
 /** Plain JSON, which is fast, will do: accuracies are finite. */
@@ -57,19 +50,19 @@ export function statsRepository(db: Database) {
   const baselines = db.prepare(`
     SELECT idx, baseline AS name, outcome, fitness, numbers FROM candidates
     WHERE run = ? AND idx < 0 ORDER BY idx`);
+  // SQLite takes the other columns from the row of the minimum.
   const scored = db.prepare(`
-    SELECT idx, functional_key AS functionalKey, fitness, numbers FROM candidates
-    WHERE run = ? AND idx >= 0 AND outcome = 'evaluated' ORDER BY idx`);
-  const paid = db.prepare(`
-    SELECT idx AS "index", min(at) AS at, sum(evaluations.seconds) AS seconds, 'evaluated' AS outcome
-    FROM evaluations JOIN candidates ON candidates.id = candidate
-    WHERE run = $run GROUP BY candidate
-    UNION ALL
-    SELECT idx, at, seconds, rejections.outcome
-    FROM rejections JOIN candidates ON candidates.id = candidate
-    WHERE run = $run
-    ORDER BY "index"`);
-
+    SELECT min(idx) AS "index", functional_key AS functionalKey, fitness FROM candidates
+    WHERE run = ? AND idx >= 0 AND outcome = 'evaluated' GROUP BY functional_key ORDER BY "index"`);
+  const numbers = db.prepare('SELECT numbers FROM candidates WHERE run = ? AND idx = ?').pluck();
+  // In this order, since candidates_by_outcome has all that is asked of the candidates.
+  const trained = db.prepare(`
+    SELECT idx AS "index", min(at) AS at, sum(evaluations.seconds) AS seconds, outcome
+    FROM candidates CROSS JOIN evaluations ON candidate = id
+    WHERE run = ? AND outcome = 'evaluated' AND candidates.repeat IS NOT NULL GROUP BY idx`);
+  const rejected = db.prepare(`
+    SELECT idx AS "index", at, seconds, rejections.outcome
+    FROM rejections CROSS JOIN candidates ON id = candidate WHERE run = ?`);
   const count = db.prepare('SELECT count(*) FROM candidates').pluck();
 
   return {
@@ -82,7 +75,10 @@ export function statsRepository(db: Database) {
     }),
 
     /** What the run's workers spent their time on, in order. */
-    paid: (run: number): PaidEvaluation[] => paid.all({ run }) as PaidEvaluation[],
+    paid: (run: number): PaidEvaluation[] =>
+      ([...trained.all(run), ...rejected.all(run)] as PaidEvaluation[]).sort(
+        (a, b) => a.index - b.index,
+      ),
 
     /** In the order of the run. */
     baselines: (run: number): BaselineResult[] =>
@@ -92,12 +88,11 @@ export function statsRepository(db: Database) {
         perAnchor: row.outcome === 'evaluated' ? perAnchorOf(numbers) : [],
       })),
 
-    /** The proposals of a run that have scores, in order, one at a time. */
-    *scored(run: number): Generator<Scored> {
-      for (const row of scored.iterate(run) as IterableIterator<ScoredRow>) {
-        const { idx: index, functionalKey, fitness, numbers } = row;
-        yield { index, functionalKey, fitness, perAnchor: () => perAnchorOf(numbers) };
-      }
-    },
+    /** The functions of a run that have scores, in the order in which it met them. */
+    scored: (run: number): Scored[] =>
+      (scored.all(run) as Omit<Scored, 'perAnchor'>[]).map((row) => ({
+        ...row,
+        perAnchor: () => perAnchorOf(numbers.get(run, row.index) as string),
+      })),
   };
 }

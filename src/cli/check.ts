@@ -227,8 +227,9 @@ function faultsOf(candidate: RawCandidate, context: CandidateContext): string[] 
 }
 
 function genomeFault(candidate: RawCandidate, isSampled: boolean): string | null {
-  const layer = layerOf(parseGenome(JSON.parse(candidate.genome)));
+  const genome = parseGenome(JSON.parse(candidate.genome));
   if (!isSampled) return null;
+  const layer = layerOf(genome);
   if (structuralKey(layer) !== candidate.structuralKey)
     return 'its genome does not have its structural key';
   // A layer that was rejected for its batch dependence was not probed.

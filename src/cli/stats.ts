@@ -69,7 +69,7 @@ export function statsOf(store: Store, { run, sessions, state, reason }: RunState
     store.candidates.funnel(run.id),
   );
   const paid = store.stats.paid(run.id);
-  const scored = [...store.stats.scored(run.id)];
+  const scored = store.stats.scored(run.id);
   const available = sessions.reduce((sum, { seconds, workers }) => sum + seconds * workers, 0);
   const { started, seconds, protocolKey: protocol } = run;
   return {

@@ -22,22 +22,26 @@ export function countFunnel(rows: readonly FunnelRow[]): FunnelCounts {
   const cacheHits = nothing<Tier>(['structural', 'functional']);
   let proposals = 0;
   let evaluated = 0;
-  for (const { outcome, tier, keyed, trained, count } of rows) {
+  for (const { outcome, count, trained, structural, functional } of rows) {
     proposals += count;
     outcomes[outcome] += count;
-    if (keyed && !trained && tier) cacheHits[tier] += count;
-    if (trained && outcome === 'evaluated') evaluated += count;
+    cacheHits.structural += structural;
+    cacheHits.functional += functional;
+    if (outcome === 'evaluated') evaluated += trained;
   }
   return { proposals, outcomes, cacheHits, evaluated };
 }
 
-const rowOf = ({ outcome, tier, functionalKey, repeat }: Settled): FunnelRow => ({
-  outcome: outcome.outcome,
-  tier,
-  keyed: functionalKey !== null,
-  trained: repeat !== null,
-  count: 1,
-});
+function rowOf({ outcome, tier, functionalKey, repeat }: Settled): FunnelRow {
+  const isHit = functionalKey !== null && repeat === null;
+  return {
+    outcome: outcome.outcome,
+    count: 1,
+    trained: repeat === null ? 0 : 1,
+    structural: isHit && tier === 'structural' ? 1 : 0,
+    functional: isHit && tier === 'functional' ? 1 : 0,
+  };
+}
 
 const addValues = <Name extends string>(a: Record<Name, number>, b: Record<Name, number>) =>
   Object.fromEntries((Object.keys(a) as Name[]).map((name) => [name, a[name] + b[name]])) as Record<

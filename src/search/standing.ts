@@ -120,12 +120,9 @@ export class Standing {
   }
 }
 
-/** Puts stored proposals on a front, each function by its first one. */
-export function addStored(front: ParetoFront, scored: Iterable<Scored>): void {
-  const known = new Set<string>();
+/** Puts what is stored of a run on a front. */
+export function addStored(front: ParetoFront, scored: readonly Scored[]): void {
   for (const { index, functionalKey, perAnchor } of scored) {
-    if (known.has(functionalKey)) continue;
-    known.add(functionalKey);
     const accuracies = perAnchor().map(({ accuracy }) => accuracy);
     front.add({ index, functionalKey, accuracies });
   }

@@ -136,13 +136,12 @@ describe('the progress of a search', () => {
       baselines: () => [
         { index: -1, name: 'DyT', outcome: 'evaluated', fitness: 0.8, perAnchor: [] } as const,
       ],
-      *scored() {
-        for (const [index, key] of [...'abcb'].entries())
-          yield {
-            ...{ index, functionalKey: key, fitness: 0.5 },
-            perAnchor: perAnchor(0.1 * (index + 1), 0.9 - 0.1 * index),
-          };
-      },
+      scored: () =>
+        [...'abcd'].map((functionalKey, index) => ({
+          ...{ index, functionalKey, fitness: 0.5 },
+          // The last one is worse than the third.
+          perAnchor: perAnchor(0.1 * (Math.min(index, 2) + 1), 0.9 - 0.1 * index),
+        })),
     };
     const stream = { isTTY: false } as NodeJS.WriteStream;
     const faults = { ofRun: () => [1, 2] };
