@@ -6,6 +6,7 @@ import { nativeEngine } from '../src/eval/native/engine.ts';
 import { chooseVariant } from '../src/eval/native/machine.ts';
 import { Bench, type Group } from './context.ts';
 import { candidate } from './groups/candidate.ts';
+import { commands } from './groups/commands.ts';
 import { compile } from './groups/compile.ts';
 import { conv } from './groups/conv.ts';
 import { layer } from './groups/layer.ts';
@@ -15,7 +16,7 @@ import { workers } from './groups/workers.ts';
 import { describeMachine } from './machine.ts';
 import { type Result, Results } from './results.ts';
 
-const GROUPS: readonly Group[] = [step, candidate, conv, layer, compile, workers, search];
+const GROUPS: readonly Group[] = [step, candidate, conv, layer, compile, workers, search, commands];
 
 const collect = (value: string, previous: readonly string[]) => [...previous, value];
 const options = new Command('bench')
