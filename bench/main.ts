@@ -9,6 +9,7 @@ import { candidate } from './groups/candidate.ts';
 import { commands } from './groups/commands.ts';
 import { compile } from './groups/compile.ts';
 import { conv } from './groups/conv.ts';
+import { coordinator } from './groups/coordinator.ts';
 import { layer } from './groups/layer.ts';
 import { search } from './groups/search.ts';
 import { step } from './groups/step.ts';
@@ -16,7 +17,17 @@ import { workers } from './groups/workers.ts';
 import { describeMachine } from './machine.ts';
 import { type Result, Results } from './results.ts';
 
-const GROUPS: readonly Group[] = [step, candidate, conv, layer, compile, workers, search, commands];
+const GROUPS: readonly Group[] = [
+  step,
+  candidate,
+  conv,
+  layer,
+  compile,
+  workers,
+  coordinator,
+  search,
+  commands,
+];
 
 const collect = (value: string, previous: readonly string[]) => [...previous, value];
 const options = new Command('bench')
