@@ -96,9 +96,12 @@ export function candidateRepository(db: Database) {
   const all = db.prepare(`SELECT ${COLUMNS} FROM candidates WHERE run = ? ORDER BY idx`);
   const last = db.prepare('SELECT max(idx) FROM candidates WHERE run = ?').pluck();
   // batch-dependent is a wish of a run, not a property of the structure.
-  const structure = db.prepare(`
-    SELECT functional_key AS functionalKey, outcome FROM candidates
-    WHERE structural_key = ? AND (run = ? OR id <= ?) AND outcome <> 'batch-dependent' LIMIT 1`);
+  const structure = (where: string) =>
+    db.prepare(`
+      SELECT functional_key AS functionalKey, outcome FROM candidates
+      WHERE structural_key = ? AND ${where} AND outcome <> 'batch-dependent' LIMIT 1`);
+  const ownStructure = structure('run = ?');
+  const olderStructure = structure('id <= ?');
   const ofFunction = db.prepare(`
     SELECT ${COLUMNS} FROM candidates WHERE functional_key = ? AND run = ? ORDER BY idx LIMIT 1`);
   const youngest = db.prepare(`
@@ -152,7 +155,9 @@ export function candidateRepository(db: Database) {
 
     /** What the run knows of a structure from its own candidates, and from others' up to `horizon`. */
     knownStructure: (key: string, run: number, horizon: number): KnownStructure | null =>
-      (structure.get(key, run, horizon) as KnownStructure | undefined) ?? null,
+      ((ownStructure.get(key, run) ?? olderStructure.get(key, horizon)) as
+        | KnownStructure
+        | undefined) ?? null,
 
     /** The run's first candidate that computes this function. */
     firstOfFunction: (key: string, run: number): Candidate | null =>

@@ -174,4 +174,13 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX evaluations_by_candidate ON evaluations (candidate);
   CREATE INDEX rejections_by_candidate ON rejections (candidate);
   `,
+  `
+  -- What is known of a structure, for the run itself and for other runs in order of age. Without the run in
+  -- an index, a run that goes on would step over all that later runs know of it.
+  DROP INDEX candidates_by_structure;
+  CREATE INDEX candidates_by_structure ON candidates (structural_key)
+    WHERE outcome <> 'batch-dependent';
+  CREATE INDEX candidates_by_run_and_structure ON candidates (run, structural_key)
+    WHERE outcome <> 'batch-dependent';
+  `,
 ];

@@ -34,7 +34,7 @@ const configShape = settings({
   /**
    * A proposal sees the results of those that lie at least this far before it. Less lets evolution learn
    * sooner, more keeps more workers busy: most proposals cost nothing, so that 2 workers want about 32,
-   * 4 want 64 and 16 want 256. The results do not depend on the number of workers.
+   * 4 want 64, 16 want 256 and 64 want 1024. The results do not depend on the number of workers.
    */
   lookahead: wholeNumber(1, 10_000),
   algorithm: oneOf(ALGORITHM_NAMES),
