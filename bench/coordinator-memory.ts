@@ -1,5 +1,4 @@
 /* Prints, as JSON, how a coordinator with a trivial evaluator changes over a long run: see `Growth`. */
-import { median } from 'simple-statistics';
 import type { Store } from '../db/store.ts';
 import { searchInFile, simulatedConfig, TRIVIAL } from './simulated.ts';
 
@@ -7,7 +6,7 @@ import { searchInFile, simulatedConfig, TRIVIAL } from './simulated.ts';
 export interface Growth {
   /** Resident memory at the end minus that after the warm-up, in MB. */
   readonly residentMB: number;
-  /** Median of the microseconds per candidate of a commit, over the first tenth after the warm-up, and over the last one. */
+  /** Processor time per candidate in commits, in microseconds: in the first tenth after the warm-up, and in the last one. */
   readonly firstCommit: number;
   readonly lastCommit: number;
   /** Candidates per second over all of it. */
@@ -18,14 +17,16 @@ const proposals = Number(process.argv[2]);
 const tenth = proposals / 10;
 const resident = () => process.memoryUsage.rss() / 2 ** 20;
 
-/** Microseconds per candidate of the commits since the last tenth was over. */
-let samples: number[] = [];
+/** Microseconds in commits, and candidates in them, since the last tenth was over. Waiting for the disk, or for other programs, is left out. */
+let spent = { time: 0, candidates: 0 };
 function timeCommits(store: Store): void {
   const commit = store.commit.bind(store);
   store.commit = (run, settled, moment) => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     commit(run, settled, moment);
-    samples.push((1000 * (performance.now() - start)) / settled.length);
+    const { user, system } = process.cpuUsage(start);
+    spent.time += user + system;
+    spent.candidates += settled.length;
   };
 }
 
@@ -37,8 +38,8 @@ const { counts, seconds } = await searchInFile(
   (event) => {
     if (event.type !== 'committed') return;
     if (event.progress.counts.proposals < (marks.length + 1) * tenth) return;
-    marks.push({ commit: median(samples), resident: resident() });
-    samples = [];
+    marks.push({ commit: spent.time / spent.candidates, resident: resident() });
+    spent = { time: 0, candidates: 0 };
   },
   timeCommits,
 );
