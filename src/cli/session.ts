@@ -76,14 +76,18 @@ async function withPool<T>(
   work: (store: Store, pool: Pool) => Promise<T>,
 ): Promise<T> {
   const { dataset } = protocol;
-  checkDataset(dataset.name);
-  const store = openStore(db, { patience: LOCK_PATIENCE_MS });
+  // First, so that it starts while this process has other things to do.
   const pool = hostPool({ dataset, workers });
   try {
-    return await work(store, pool);
+    checkDataset(dataset.name);
+    const store = openStore(db, { patience: LOCK_PATIENCE_MS });
+    try {
+      return await work(store, pool);
+    } finally {
+      store.close();
+    }
   } finally {
     await pool.close();
-    store.close();
   }
 }
 

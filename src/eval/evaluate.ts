@@ -5,7 +5,8 @@ import type { Engine, Session } from './engine.ts';
 import { initialParameters } from './initial.ts';
 import type { Network } from './network.ts';
 import type { AnchorScore, Outcome, Rejection } from './outcome.ts';
-import { type Protocol, protocolNetworks, trainingSetup } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
+import { protocolNetworks, trainingSetup } from './protocol-networks.ts';
 import { learningRateAt } from './schedule.ts';
 
 /** After a training step: `step` steps of `steps` are done on `anchor`. */

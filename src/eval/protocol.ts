@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { ANCHORS, anchorNamed } from './anchors.ts';
-import { DATASETS, datasetHash, datasetSource, pooledShape } from './data.ts';
-import type { TrainingSetup } from './engine.ts';
+import { ANCHORS } from './anchors.ts';
+import { DATASETS, datasetHash, datasetSource } from './data.ts';
+import { protocolNetworks } from './protocol-networks.ts';
 import { SCHEDULES } from './schedule.ts';
 import {
   oneOf,
@@ -104,21 +104,6 @@ const sameNames = (a: readonly string[], b: readonly string[]) =>
 /** A protocol from untrusted JSON, or a UserError that names the setting. */
 export const parseProtocol = (json: unknown): Protocol =>
   validate(protocolSchema, json, 'The protocol');
-
-/** The networks of a protocol, in the order of its anchors. */
-export function protocolNetworks({ anchors, dataset }: Protocol) {
-  const source = datasetSource(dataset.name);
-  const image = pooledShape(source.image, dataset.pool);
-  return anchors.map((name) => anchorNamed(name).network(image, source.classes));
-}
-
-export const trainingSetup = (protocol: Protocol): TrainingSetup => ({
-  batch: protocol.batch,
-  groups: protocol.groups,
-  movingDecay: protocol.movingDecay,
-  momentum: protocol.optimiser.momentum,
-  weightDecay: protocol.optimiser.weightDecay,
-});
 
 /** Changes whenever the code gives another meaning to the same settings: initial weights, batches, split, order of work. */
 const MEANING = 1;

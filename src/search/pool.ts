@@ -116,7 +116,7 @@ class HostPool implements Pool {
   constructor(options: HostPoolOptions) {
     const { dataset, workers = availableParallelism(), heapMegabytes = 512 } = options;
     const { filename = compiledWorker('evaluate') } = options;
-    const { grace, patience = 5, startLimit = 120 } = options;
+    const { grace, patience = 2, startLimit = 120 } = options;
     this.workers = workers;
     this.#grace = grace;
     this.#patience = patience;

@@ -120,10 +120,10 @@ describe('a fault of a candidate', () => {
     survived('shortage', 'A network of 9 MB cannot be set up: not enough memory.'),
   );
   row('a candidate hangs', () =>
-    survived('spin', 'no answer within 3 s', { more: ['--timeout', '1'] }),
+    survived('spin', 'no answer within 4 s', { more: ['--timeout', '2'] }),
   );
   row('a candidate hangs in native code', () =>
-    survived('gate', 'no answer within 3 s', { more: ['--timeout', '1'] }),
+    survived('gate', 'no answer within 4 s', { more: ['--timeout', '2'] }),
   );
   row('native code crashes', () => survived('segfault', 'the worker process ended with SIGSEGV'));
   row('the worker process is killed, by a person or for want of memory', () =>

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { ANCHORS, anchorNamed } from '../../eval/anchors.ts';
 import { compile } from '../../eval/native/compile.ts';
 import { overridesFromFlags, PROTOCOL_FLAGS, resolveProtocol } from '../../eval/presets.ts';
-import { protocolNetworks, trainingSetup } from '../../eval/protocol.ts';
+import { protocolNetworks, trainingSetup } from '../../eval/protocol-networks.ts';
 import { networkSize } from '../../eval/size.ts';
 import { ZOO } from '../../graph/zoo.ts';
 import { addFlags, jsonOption } from '../options.ts';
