@@ -55,14 +55,14 @@ export function statsRepository(db: Database) {
     SELECT min(idx) AS "index", functional_key AS functionalKey, fitness FROM candidates
     WHERE run = ? AND idx >= 0 AND outcome = 'evaluated' GROUP BY functional_key ORDER BY "index"`);
   const numbers = db.prepare('SELECT numbers FROM candidates WHERE run = ? AND idx = ?').pluck();
-  // In this order, since candidates_by_outcome has all that is asked of the candidates.
-  const trained = db.prepare(`
-    SELECT idx AS "index", min(at) AS at, sum(evaluations.seconds) AS seconds, outcome
-    FROM candidates CROSS JOIN evaluations ON candidate = id
-    WHERE run = ? AND outcome = 'evaluated' AND candidates.repeat IS NOT NULL GROUP BY idx`);
-  const rejected = db.prepare(`
-    SELECT idx AS "index", at, seconds, rejections.outcome
-    FROM rejections CROSS JOIN candidates ON id = candidate WHERE run = ?`);
+  // From two indices in their order, put together here: looking each evaluation up takes five times as long.
+  const paying = db.prepare(`
+    SELECT id, idx AS "index", outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL`);
+  const spent = db
+    .prepare(`
+    SELECT candidate, at, seconds FROM evaluations
+    UNION ALL SELECT candidate, at, seconds FROM rejections`)
+    .raw();
   const count = db.prepare('SELECT count(*) FROM candidates').pluck();
 
   return {
@@ -75,10 +75,19 @@ export function statsRepository(db: Database) {
     }),
 
     /** What the run's workers spent their time on, in order. */
-    paid: (run: number): PaidEvaluation[] =>
-      ([...trained.all(run), ...rejected.all(run)] as PaidEvaluation[]).sort(
-        (a, b) => a.index - b.index,
-      ),
+    paid(run: number): PaidEvaluation[] {
+      const candidates = paying.all(run) as { id: number; index: number; outcome: OutcomeName }[];
+      const paid = new Map(
+        candidates.map(({ id, index, outcome }) => [id, { index, at: '', seconds: 0, outcome }]),
+      );
+      for (const [candidate, at, seconds] of spent.all() as [number, string, number][]) {
+        const evaluation = paid.get(candidate);
+        if (!evaluation) continue;
+        evaluation.at = at;
+        evaluation.seconds += seconds;
+      }
+      return [...paid.values()].filter(({ at }) => at !== '').sort((a, b) => a.index - b.index);
+    },
 
     /** In the order of the run. */
     baselines: (run: number): BaselineResult[] =>
