@@ -17,8 +17,8 @@ export interface Scored {
   readonly index: number;
   readonly functionalKey: string;
   readonly fitness: number;
-  /** Reads the accuracies, in the protocol's order. */
-  readonly perAnchor: () => AnchorAccuracy[];
+  /** In the protocol's order. */
+  readonly perAnchor: readonly AnchorAccuracy[];
 }
 
 export interface AnchorAccuracy {
@@ -50,11 +50,22 @@ export function statsRepository(db: Database) {
   const baselines = db.prepare(`
     SELECT idx, baseline AS name, outcome, fitness, numbers FROM candidates
     WHERE run = ? AND idx < 0 ORDER BY idx`);
-  // SQLite takes the other columns from the row of the minimum.
-  const scored = db.prepare(`
-    SELECT min(idx) AS "index", functional_key AS functionalKey, fitness FROM candidates
-    WHERE run = ? AND idx >= 0 AND outcome = 'evaluated' GROUP BY functional_key ORDER BY "index"`);
-  const numbers = db.prepare('SELECT numbers FROM candidates WHERE run = ? AND idx = ?').pluck();
+  // One function after the other from where its scores lie; a function that the run itself gave up (a
+  // timeout, a crash) may have been evaluated by another one since.
+  const scores = db
+    .prepare(`
+    SELECT functional_key, anchor, accuracy,
+      (SELECT min(idx) FROM candidates
+        WHERE candidates.functional_key = e.functional_key AND run = $run AND idx >= 0)
+    FROM evaluations e
+    WHERE protocol_key = (SELECT protocol_key FROM runs WHERE id = $run) AND repeat = 0
+    ORDER BY functional_key, position`)
+    .raw();
+  const givenUp = db
+    .prepare(`
+    SELECT functional_key FROM candidates
+    WHERE run = ? AND outcome IN ('timeout', 'crashed') AND repeat IS NOT NULL`)
+    .pluck();
   // From two indices in their order, put together here: looking each evaluation up takes five times as long.
   const paying = db.prepare(`
     SELECT id, idx AS "index", outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL`);
@@ -98,10 +109,24 @@ export function statsRepository(db: Database) {
       })),
 
     /** The functions of a run that have scores, in the order in which it met them. */
-    scored: (run: number): Scored[] =>
-      (scored.all(run) as Omit<Scored, 'perAnchor'>[]).map((row) => ({
-        ...row,
-        perAnchor: () => perAnchorOf(numbers.get(run, row.index) as string),
-      })),
+    scored(run: number): Scored[] {
+      const without = new Set(givenUp.all(run));
+      const found: { index: number; functionalKey: string; perAnchor: AnchorAccuracy[] }[] = [];
+      for (const [functionalKey, anchor, accuracy, index] of scores.all({ run }) as ScoreRow[]) {
+        if (index === null || without.has(functionalKey)) continue;
+        if (found.at(-1)?.functionalKey !== functionalKey)
+          found.push({ index, functionalKey, perAnchor: [] });
+        found.at(-1)!.perAnchor.push({ anchor, accuracy });
+      }
+      return found
+        .map((each) => ({ ...each, fitness: mean(each.perAnchor) }))
+        .sort((a, b) => a.index - b.index);
+    },
   };
 }
+
+type ScoreRow = [functionalKey: string, anchor: string, accuracy: number, index: number | null];
+
+/** As `fitnessOf`, to the last bit. */
+const mean = (perAnchor: readonly AnchorAccuracy[]): number =>
+  perAnchor.reduce((sum, { accuracy }) => sum + accuracy, 0) / perAnchor.length;

@@ -146,5 +146,5 @@ function frontOf(store: Store, run: number, scored: readonly Scored[]): FrontLay
   return scored
     .filter(({ index }) => members.has(index))
     .sort((a, b) => b.fitness - a.fitness)
-    .map((member) => ({ ...named(store, run, member), perAnchor: member.perAnchor() }));
+    .map((member) => ({ ...named(store, run, member), perAnchor: member.perAnchor }));
 }

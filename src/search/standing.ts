@@ -123,7 +123,7 @@ export class Standing {
 /** Puts what is stored of a run on a front. */
 export function addStored(front: ParetoFront, scored: readonly Scored[]): void {
   for (const { index, functionalKey, perAnchor } of scored) {
-    const accuracies = perAnchor().map(({ accuracy }) => accuracy);
+    const accuracies = perAnchor.map(({ accuracy }) => accuracy);
     front.add({ index, functionalKey, accuracies });
   }
 }

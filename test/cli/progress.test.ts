@@ -130,7 +130,7 @@ describe('the progress of a search', () => {
     const { clock, pass } = fakeClock();
     const text: string[] = [];
     vi.spyOn(process.stderr, 'write').mockImplementation((line) => text.push(String(line)) > 0);
-    const perAnchor = (a: number, b: number) => () =>
+    const perAnchor = (a: number, b: number) =>
       [a, b].map((accuracy) => ({ anchor: '', accuracy, loss: 0, steps: 1, seconds: 0 }));
     const stats = {
       baselines: () => [

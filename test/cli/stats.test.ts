@@ -6,6 +6,7 @@ import { openStore, type Store } from '../../db/store.ts';
 import { OUTCOME_NAMES } from '../../src/eval/outcome.ts';
 import { runSearch } from '../../src/search/run.ts';
 import { dominates } from '../../src/search/select.ts';
+import { beginRun, settled, TIME } from '../db/records.ts';
 import { configOf, FakePool, trajectory } from '../search/fake.ts';
 import { inProcess, temporaryFolder } from './process.ts';
 
@@ -190,6 +191,19 @@ describe('the statistics of a run', () => {
     ])
       expect(stdout).toMatch(part);
     expect(stdout).not.toMatch(/undefined|NaN/);
+  });
+
+  test('leave out what the run gave up, though another one evaluated it since', () => {
+    const store = openStore(':memory:');
+    const [first, second] = [beginRun(store), beginRun(store)];
+    const crashed = settled(0, { outcome: { outcome: 'crashed', message: 'gone' } });
+    store.commit(first, [crashed, settled(1)], TIME);
+    store.commit(second, [settled(0, { structuralKey: 's' })], TIME);
+    const scored = (run: number) =>
+      store.stats.scored(run).map(({ functionalKey }) => functionalKey);
+    expect([scored(1), scored(2)]).toEqual([['f1'], ['f0']]);
+    expect(store.stats.paid(1).map(({ outcome }) => outcome)).toEqual(['crashed', 'evaluated']);
+    store.close();
   });
 
   test('need a run that is there', async () => {
