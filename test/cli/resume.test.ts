@@ -3,9 +3,12 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { openStore } from '../../db/store.ts';
 import { evolayer, inProcess, PROGRAM, start, TINY, temporaryFolder } from './process.ts';
+
+// Several whole runs, each in a process of its own.
+vi.setConfig({ testTimeout: 120_000 });
 
 const SETTINGS = [...TINY, '--baseline', 'bn-relu', '--lookahead', '16', '--warm-start', 'DyT'];
 
