@@ -1,7 +1,8 @@
 import type { Candidate } from '../../db/candidates.ts';
 import type { Store } from '../../db/store.ts';
-import { layerOf } from '../graph/genome.ts';
+import { type Genome, liveGraph } from '../graph/genome.ts';
 import { type GenomeChange, genomeChanges } from '../graph/outline.ts';
+import { simplify } from '../graph/simplify.ts';
 import { formatLayer } from '../graph/text.ts';
 import { type CandidatePlace, candidateId } from '../search/ids.ts';
 import { printable } from './text.ts';
@@ -26,6 +27,18 @@ export const nameOf = (
   { index, origin }: Pick<Candidate, 'index' | 'origin'>,
 ): string => (origin.kind === 'baseline' ? printable(origin.name) : candidateId({ run, index }));
 
+/** Formulas of genomes, made once for all that differ in dead nodes alone, as many relatives do. */
+function formulasOnce(): (genome: Genome) => string {
+  const known = new Map<string, string>();
+  return (genome) => {
+    const live = liveGraph(genome);
+    const key = JSON.stringify(live.nodes);
+    const formula = known.get(key) ?? formatLayer(simplify(live));
+    known.set(key, formula);
+    return formula;
+  };
+}
+
 /** From the first ancestor to the candidate itself. */
 export function lineageOf({ run, index }: CandidatePlace, { candidates }: Store): Ancestor[] {
   const line: Candidate[] = [];
@@ -37,7 +50,8 @@ export function lineageOf({ run, index }: CandidatePlace, { candidates }: Store)
     const { origin } = candidate;
     at = origin.kind === 'mutation' && origin.parent < at ? origin.parent : null;
   }
-  const formulas = line.map(({ genome }) => formatLayer(layerOf(genome)));
+  const formulaOf = formulasOnce();
+  const formulas = line.map(({ genome }) => formulaOf(genome));
   return line.map((candidate, i) => {
     const parent = line[i - 1];
     return {

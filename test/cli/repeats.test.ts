@@ -73,6 +73,7 @@ test('evaluate --save stores what an evaluation with the seed of each repeat giv
 
   const check = await inProcess(['runs', '--check', '--db', db]);
   expect(check.stdout).toContain('the file is sound');
+  expect(check.stdout).not.toContain('has an evaluation of another function');
   const before = historyOf(db);
   expect(await inProcess([...args, '--repeats', '4'])).toMatchObject({ code: 0, stderr: '' });
   expect(historyOf(db)).toEqual(before);
