@@ -1,5 +1,5 @@
 import type { LeaderboardRow } from '../../db/leaderboard.ts';
-import { layerOf } from '../graph/genome.ts';
+import { layerOf, verifyGenome } from '../graph/genome.ts';
 import { formatLayer } from '../graph/text.ts';
 import { zooNameOf } from '../graph/zoo.ts';
 import { candidateId } from '../search/ids.ts';
@@ -57,12 +57,13 @@ export function entryOf(
   places?: readonly number[],
 ): Entry {
   const { rank, candidate, run, evaluations, nodes, batchIndependent, functionalKey } = row;
-  const { index, origin } = candidate;
+  const { index, origin, genome } = candidate;
+  verifyGenome(genome);
   const known = zooNameOf(functionalKey) ?? row.baseline;
   const name = known === null ? null : printable(known);
   return {
     ...{ rank, name, id: index < 0 ? name! : candidateId({ run, index }) },
-    formula: formatLayer(layerOf(candidate.genome)),
+    formula: formatLayer(layerOf(genome)),
     protocol: printable(protocol),
     fitness: fitnessOver(evaluations, anchors, places),
     ...{ evaluations: evaluations.length, nodes, batchIndependent, origin: origin.kind },

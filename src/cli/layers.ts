@@ -2,7 +2,13 @@ import { existsSync } from 'node:fs';
 import type { Candidate } from '../../db/candidates.ts';
 import type { Store } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
-import { type Genome, genomeOf, isBatchIndependent, layerOf } from '../graph/genome.ts';
+import {
+  type Genome,
+  genomeOf,
+  isBatchIndependent,
+  layerOf,
+  verifyGenome,
+} from '../graph/genome.ts';
 import type { LayerGraph } from '../graph/graph.ts';
 import { probe, structuralKey } from '../graph/keys.ts';
 import { simplify } from '../graph/simplify.ts';
@@ -67,6 +73,8 @@ function fromStore(place: CandidatePlace, store: Store): NamedLayer {
     throw new UserError(`There is no layer ${candidateId(place)} in ${store.path}: ${wrong}.`);
   }
   const { genome, functionalKey } = stored;
+  // The database may come from anywhere.
+  verifyGenome(genome);
   return {
     genome,
     layer: layerOf(genome),

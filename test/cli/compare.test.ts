@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
 import { type Genome, genomeOf, layerOf } from '../../src/graph/genome.ts';
@@ -108,6 +109,18 @@ describe('show', () => {
       expect(board.stdout).not.toContain('\u001b');
     }
   });
+});
+
+test('a genome that is none is an error, not a bug', async () => {
+  const path = filled();
+  const db = new Database(path);
+  db.exec(`UPDATE candidates SET genome = '{"nodes":[{"op":"evil","args":[0]}]}'`);
+  db.close();
+  for (const args of [['show', 'r1-0'], ['compare', 'r1-0', 'DyT'], ['leaderboard']]) {
+    const { code, stderr, stdout } = await inProcess([...args, '--db', path]);
+    expect(stderr).toMatch(/^error: genome node 4 has the unknown op "evil"/);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  }
 });
 
 describe('compare', () => {
