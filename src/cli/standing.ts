@@ -70,10 +70,17 @@ function goalsOf({ limits, counts, seconds }: Snapshot): Goal[] {
   });
 }
 
-const goals = (at: Snapshot): string[] =>
-  goalsOf(at).map(
-    ({ name, reached, limit, format }) => `${format(reached)} of ${format(limit)}${name}`,
-  );
+function goals(at: Snapshot): string[] {
+  const { patience, target, counts, best } = at;
+  const since = best ? counts.proposals - 1 - best.index : counts.proposals;
+  return [
+    ...goalsOf(at).map(
+      ({ name, reached, limit, format }) => `${format(reached)} of ${format(limit)}${name}`,
+    ),
+    ...(patience === undefined ? [] : [`${since} of ${patience} without a better`]),
+    ...(target === undefined ? [] : [`target ${percent(target)}`]),
+  ];
+}
 
 /** Of the goal that is nearest. */
 const shareDone = (at: Snapshot): number =>

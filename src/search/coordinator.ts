@@ -112,7 +112,8 @@ export class Coordinator {
   async #session(): Promise<RunSummary> {
     const { workers } = this.#pool;
     await this.#journal.begin(workers, this.#config);
-    this.#emit({ type: 'started', run: this.#run, workers, progress: this.#progress() });
+    const run = { ...this.#run, config: this.#config };
+    this.#emit({ type: 'started', run, workers, progress: this.#progress() });
     const timeLimit = this.#limitTime();
     await this.#loop();
     const met = this.#met;

@@ -18,6 +18,9 @@ export interface Snapshot {
   readonly workers: number;
   readonly anchors: readonly string[];
   readonly limits: Limits;
+  /** How long to go without a better one; what is good enough. */
+  readonly patience: number | undefined;
+  readonly target: number | undefined;
   readonly counts: FunnelCounts;
   readonly inFlight: number;
   readonly best: Best | null;
@@ -82,7 +85,10 @@ export class Standing {
   at(now: number): Snapshot {
     const { run, workers } = this.#started;
     const { counts, inFlight, best } = this.#progress;
-    const { limits, anchors } = planOf(run.config);
+    const { stop, protocol } = run.config as SearchConfig;
+    const { patience, fitness: target } = stop;
+    const { anchors } = protocol;
+    const limits = limitsOf(stop);
     const sessionSeconds = now - this.#start;
     const seconds = this.#progress.seconds + now - this.#told;
     const perSecond = {
@@ -91,7 +97,7 @@ export class Standing {
     };
     const reached = { proposals: counts.proposals, evaluations: counts.evaluated, seconds };
     return {
-      ...{ run: run.id, workers, anchors, limits, counts, inFlight, best },
+      ...{ run: run.id, workers, anchors, limits, patience, target, counts, inFlight, best },
       ...{ seconds, sessionSeconds, perSecond },
       secondsLeft: secondsLeft(limits, reached, perSecond),
       zoo: [...this.#zoo].map(([name, fitness]) => ({ name, fitness })),
@@ -128,9 +134,7 @@ export function addStored(front: ParetoFront, scored: readonly Scored[]): void {
   }
 }
 
-/** What ends the run, and its anchors, from the stored configuration. */
-function planOf(config: unknown): { limits: Limits; anchors: readonly string[] } {
-  const { stop, protocol } = config as SearchConfig;
-  const { proposals, evaluations, seconds } = stop;
-  return { limits: { proposals, evaluations, seconds }, anchors: protocol.anchors };
-}
+/** What a rate can foretell of where a run stops. */
+const limitsOf = ({ proposals, evaluations, seconds }: SearchConfig['stop']): Limits => ({
+  ...{ proposals, evaluations, seconds },
+});

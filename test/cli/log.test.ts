@@ -47,7 +47,7 @@ describe('the log of a run', () => {
       const named = [...doc.matchAll(/`(\w+)`/g)].map(([, name]) => name);
       expect(Object.keys(fields).sort(), event).toEqual(named.sort());
     }
-    expect(lines.at(-2)).toMatchObject({ id: 'r2-3', fitness: 0.75, before: null });
+    expect(lines.at(-2)).toMatchObject({ id: 'r2-0', fitness: 0.75, before: null });
     expect(lines.at(-1)).toMatchObject({
       condition: 'proposals',
       reason: '63 proposals',

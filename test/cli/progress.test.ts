@@ -67,7 +67,7 @@ describe('the progress of a search', () => {
     expect(last).toContain('constant 2, evaluated 1');
     expect(last).toContain('2 hits (0 structural, 2 functional)');
     expect(last).toContain('9.0/min proposals, 3.0/min trained lately; 4 workers, 5 in flight');
-    expect(last).toContain('best 75.00 % (+25.00 points to BN-ReLU)  r2-3  tanh(x) / rms[whc](x)');
+    expect(last).toContain('best 75.00 % (+25.00 points to BN-ReLU)  r2-0  tanh(x) / rms[whc](x)');
     expect(last).toContain('BN-ReLU 50.00 %, ReLU rejected');
     expect(last).toContain('1 layer: wide up to 70.00 %, deep up to 80.00 %');
     expect(last).toContain('0:20 in this session, 2:00 on the run');
@@ -90,6 +90,19 @@ describe('the progress of a search', () => {
       'proposal 7: out of memory',
       '3 of 63 proposals, 1 trained, 2 cache hits, best 75.00 % (+25.00 points to BN-ReLU), front 1, 1 fault, 18.0/min, 123 MB + 1.5 GB, 3:20 left',
     ]);
+  });
+
+  test('names every condition that can end the run, and the time left to the nearest', () => {
+    const { display, pass, lines } = shownOn({ isTTY: false });
+    const stop = { proposals: 63, evaluations: 9, seconds: 150, patience: 50, fitness: 0.9 };
+    const config = { ...(STARTED.run.config as object), stop };
+    display.onEvent({ ...STARTED, run: { ...STARTED.run, config } });
+    pass(9);
+    display.onEvent(COMMITTED);
+    pass(1);
+    expect(lines().at(-1)).toMatch(
+      /^3 of 63 proposals, 1 of 9 evaluations, 2:01 of 2:30, 2 of 50 without a better, target 90\.00 %, .* 0:29 left$/,
+    );
   });
 
   test('at 0 proposals knows no rate and no end', () => {

@@ -12,9 +12,12 @@ describe('going on with a run', () => {
     const whole = await searchIn({ config: configOf() });
     const part = await searchIn({ config: configOf({ stop: { proposals: 60 } }) });
     const { store } = part;
+    const configs: unknown[] = [];
     const summary = await runSearch({
       ...{ config: configOf(), store, pool: new FakePool(3), runId: 1 },
+      onEvent: (event) => event.type === 'started' && configs.push(event.run.config),
     });
+    expect(configs).toEqual([configOf()]);
     expect(summary.counts).toEqual(whole.summary.counts);
     expect(trajectory(store, 1)).toEqual(whole.candidates);
     expect(store.runs.byId(1)?.config).toEqual(configOf());
