@@ -11,6 +11,7 @@ import { compile } from './groups/compile.ts';
 import { conv } from './groups/conv.ts';
 import { coordinator } from './groups/coordinator.ts';
 import { layer } from './groups/layer.ts';
+import { records } from './groups/records.ts';
 import { search } from './groups/search.ts';
 import { step } from './groups/step.ts';
 import { workers } from './groups/workers.ts';
@@ -22,6 +23,7 @@ const GROUPS: readonly Group[] = [
   candidate,
   conv,
   layer,
+  records,
   compile,
   workers,
   coordinator,
