@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quantile } from 'simple-statistics';
-import { packageRoot } from '../../src/eval/package-root.ts';
 import type { Bench, Group } from '../context.ts';
 import { milliseconds } from '../measure.ts';
+import { program } from '../program.ts';
 import type { Results } from '../results.ts';
 import { fillDatabase } from '../synthetic.ts';
 import { figure, type Goal, goals, table } from '../table.ts';
@@ -49,14 +49,6 @@ export const commands: Group = {
   run,
   report,
 };
-
-/** The program that a user starts. */
-function program(): string {
-  const { bin } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
-  const path = join(packageRoot(), bin.evolayer);
-  if (!existsSync(path)) throw new Error(`${path} is missing; run: npm run build`);
-  return path;
-}
 
 async function run(bench: Bench, results: Results): Promise<void> {
   const { quick } = bench.settings;

@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/eval/package-root.ts';
 import type { Bench, Group } from '../context.ts';
 import type { Growth } from '../coordinator-memory.ts';
+import { program } from '../program.ts';
 import type { Results } from '../results.ts';
 import { Sleepers, searchInFile, simulatedConfig, TRIVIAL } from '../simulated.ts';
 import { figure, goals, missingContenders, percent, table } from '../table.ts';
@@ -22,6 +23,9 @@ const SEARCHES = {
   'quick preset': {},
   'quick preset, one per commit': { lookahead: 1 },
 } as const;
+
+const READING = 'beside a reader';
+const READERS = { 'nobody reads': false, '`stats` over and over': true } as const;
 
 const SLEEPERS = '64 sleepers';
 const WORKERS = 64;
@@ -43,6 +47,7 @@ const GROWTH_UNITS: Readonly<Record<keyof Growth, readonly [what: string, unit: 
 async function run(bench: Bench, results: Results): Promise<void> {
   const size = bench.settings.quick ? 'quick' : 'full';
   if (bench.wants(RATE)) await measureRates(bench, results, RATE_PROPOSALS[size]);
+  if (bench.wants(READING)) await measureReading(bench, results, RATE_PROPOSALS[size]);
   if (bench.wants(SLEEPERS)) await measureSleepers(bench, results, LOOKAHEADS[size]);
   if (bench.wants(GROWTH)) await measureGrowth(bench, results, GROWTH_PROPOSALS[size]);
 }
@@ -58,6 +63,35 @@ async function measureRates(bench: Bench, results: Results, proposals: number): 
     },
   }));
   await bench.measure(results, RATE, contenders, { rounds: 3 });
+}
+
+/** The same search with and without a process that reads its database: in pairs. */
+async function measureReading(bench: Bench, results: Results, proposals: number): Promise<void> {
+  const contenders = Object.entries(READERS).map(([name, reads]) => ({
+    name,
+    unit: 'candidates/s',
+    sample: async () => {
+      const config = simulatedConfig({ stop: { proposals }, algorithm: 'random' });
+      let stop = () => {};
+      const prepare = ({ path }: { path: string }) => {
+        if (reads) stop = startReader(path);
+      };
+      try {
+        const { counts, seconds } = await searchInFile(config, TRIVIAL, () => {}, prepare);
+        return counts.proposals / seconds;
+      } finally {
+        stop();
+      }
+    },
+  }));
+  await bench.measure(results, READING, contenders, { rounds: 7 });
+}
+
+function startReader(db: string): () => void {
+  const script = join(packageRoot(), 'bench', 'reader.ts');
+  const args = [...process.execArgv, script, program(), db];
+  const reader = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'inherit'] });
+  return () => reader.stdin.end();
 }
 
 const lookaheadOf = (n: number) => `lookahead ${n}`;
@@ -113,6 +147,7 @@ function report(results: Results): string {
     figure(median ?? Number.NaN),
     unit,
   ]);
+  const rate = (name: string, contender: string) => results.median(name, contender);
   const growth = (key: keyof Growth) => results.median(GROWTH, GROWTH_UNITS[key][0]);
   const best = Math.max(
     ...results.all.filter((r) => r.case === SLEEPERS).map(({ median }) => median ?? Number.NaN),
@@ -128,6 +163,11 @@ function report(results: Results): string {
       {
         what: '64 sleepers, share of ideal, best lookahead',
         ...{ measured: best, wanted: ['≥', 0.95], show: percent },
+      },
+      {
+        what: 'commits per second beside a reader ÷ alone',
+        measured: rate(READING, '`stats` over and over') / rate(READING, 'nobody reads'),
+        ...{ wanted: ['≥', 0.95], show: figure },
       },
       {
         what: 'growth of the resident memory, MB',
