@@ -2,12 +2,27 @@
   # The addon itself is compiled for any CPU of its kind; the kernels once per instruction set, each in a library
   # of its own, so that no function compiled for one is ever linked into another.
   'variables': {
+    # 1 for what `npm run test:sanitize` loads: it stops at the first fault that a sanitizer sees.
+    'sanitize%': 0,
     'kernels': [ 'native/variant.cc' ],
     'warnings': [ '-Wall', '-Wextra', '-Wno-ignored-attributes', '-Wno-psabi', '-Wno-maybe-uninitialized' ],
     # No -ffast-math: the search relies on NaN and infinity.
     'optimise': [ '-O3', '-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-fno-tree-vectorize', '-fno-tree-slp-vectorize' ],
   },
   'target_defaults': {
+    'conditions': [
+      [ 'sanitize==1', {
+        'defines': [ 'EVOLAYER_SANITIZE' ],
+        # Null pointers and the ends of objects are AddressSanitizer's to see; there are no vtables. Checks are calls,
+        # as compiling them in place takes minutes.
+        'cflags_cc': [
+          '-O1', '-g1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize=null,alignment,object-size,vptr',
+          '-fno-sanitize-recover=all', '--param=asan-instrumentation-with-call-threshold=0',
+        ],
+        'cflags_cc!': [ '-O3' ],
+        'ldflags': [ '-fsanitize=address,undefined' ],
+      } ],
+    ],
     'cflags_cc!': [ '-O2', '-std=gnu++17', '-std=gnu++20' ],
     'cflags_cc': [ '-std=c++17', '-fno-exceptions', '-fno-rtti', '<@(warnings)' ],
     'xcode_settings': {

@@ -2,7 +2,11 @@
 // of threads may use one each.
 #include <node_api.h>
 #include <sys/mman.h>
+#ifdef EVOLAYER_SANITIZE
+#include <sanitizer/asan_interface.h>
+#endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -82,9 +86,46 @@ class Pages {
   float* floats_ = nullptr;
 };
 
+/** Instructions that run in one go, decoded. */
+struct Piece {
+  Block<void> blob;
+  std::vector<Range> touched;
+};
+
 struct Program {
   std::vector<int32_t> words;
-  Block<void> blob;
+  std::vector<Piece> pieces;
+};
+
+/** Words of a piece that starts with `words`: all, or a single instruction where its accesses are watched. */
+size_t pieceLength([[maybe_unused]] const int32_t* words, size_t left) {
+#ifdef EVOLAYER_SANITIZE
+  return left == 0 ? 0 : words[1];
+#else
+  return left;
+#endif
+}
+
+/** While it lives, the sanitizer allows no access to an arena but to some ranges, and a vector behind each to read. */
+class Watch {
+ public:
+#ifdef EVOLAYER_SANITIZE
+  Watch(const float* arena, size_t floats, const std::vector<Range>& touched) : arena_(arena), floats_(floats) {
+    ASAN_POISON_MEMORY_REGION(arena, floats * sizeof(float));
+    for (const Range& range : touched) {
+      const int64_t end = std::min(range.offset + range.floats + kVector, int64_t(floats));
+      ASAN_UNPOISON_MEMORY_REGION(arena + range.offset, (end - range.offset) * sizeof(float));
+    }
+  }
+  ~Watch() { ASAN_UNPOISON_MEMORY_REGION(arena_, floats_ * sizeof(float)); }
+
+ private:
+  static constexpr int64_t kVector = 16;
+  const float* arena_;
+  size_t floats_;
+#else
+  Watch(const float*, size_t, const std::vector<Range>&) {}
+#endif
 };
 
 struct Machine {
@@ -199,6 +240,14 @@ napi_value create(napi_env env, napi_callback_info info) {
   return pair;
 }
 
+/** Whether there is enough memory. */
+bool growScratch(Machine& machine, size_t floats) {
+  if (floats <= machine.scratchFloats) return true;
+  machine.scratch.reset(static_cast<float*>(allocate(floats * sizeof(float))));
+  machine.scratchFloats = machine.scratch ? floats : 0;
+  return machine.scratch != nullptr;
+}
+
 /** prepare(machine, program): number of the program */
 napi_value prepare(napi_env env, napi_callback_info info) {
   const Arguments<2> args(env, info);
@@ -217,15 +266,18 @@ napi_value prepare(napi_env env, napi_callback_info info) {
     std::string message = std::string("internal: the program has ") + fault;
     return fail(env, message.c_str());
   }
-  const Needs needs = variant.measure(words, length);
-  program.blob.reset(allocate(needs.blobBytes));
-  if (!program.blob) return fail(env, "not enough memory");
-  if (needs.scratchFloats > machine->scratchFloats) {
-    machine->scratch.reset(static_cast<float*>(allocate(needs.scratchFloats * sizeof(float))));
-    machine->scratchFloats = machine->scratch ? needs.scratchFloats : 0;
-    if (!machine->scratch) return fail(env, "not enough memory");
+  for (size_t at = 0, size; at < length || program.pieces.empty(); at += size) {
+    size = pieceLength(words + at, length - at);
+    Piece piece;
+#ifdef EVOLAYER_SANITIZE
+    check(words + at, size, machine->floats, machine->images, variant.lanes, &piece.touched);
+#endif
+    const Needs needs = variant.measure(words + at, size);
+    piece.blob.reset(allocate(needs.blobBytes));
+    if (!piece.blob || !growScratch(*machine, needs.scratchFloats)) return fail(env, "not enough memory");
+    variant.decode(machine->arena.floats(), words + at, size, piece.blob.get());
+    program.pieces.push_back(std::move(piece));
   }
-  variant.decode(machine->arena.floats(), words, length, program.blob.get());
   machine->programs.push_back(std::move(program));
   napi_value number;
   napi_create_uint32(env, static_cast<uint32_t>(machine->programs.size() - 1), &number);
@@ -242,9 +294,12 @@ napi_value run(napi_env env, napi_callback_info info) {
       number >= machine->programs.size() || napi_get_value_int32(env, args.values[2], &images) != napi_ok ||
       images < 1 || images > machine->images)
     return fail(env, "internal: run(machine, program, images)");
-  const int status =
-      machine->variant->run(machine->arena.floats(), machine->programs[number].blob.get(), machine->scratch.get(), images);
-  if (status == kLabelOutOfRange) return fail(env, "internal: a label that is no class of the network");
+  float* arena = machine->arena.floats();
+  for (const Piece& piece : machine->programs[number].pieces) {
+    const Watch watch(arena, machine->floats, piece.touched);
+    const int status = machine->variant->run(arena, piece.blob.get(), machine->scratch.get(), images);
+    if (status == kLabelOutOfRange) return fail(env, "internal: a label that is no class of the network");
+  }
   return nullptr;
 }
 
@@ -277,6 +332,26 @@ napi_value exercise(napi_env env, napi_callback_info info) {
   return done;
 }
 
+#ifdef EVOLAYER_SANITIZE
+/** trespass(index of the variant, fault): does one of three things, each of which a sanitizer ends the process for */
+napi_value trespass(napi_env env, napi_callback_info info) {
+  const Arguments<2> args(env, info);
+  enum { kBehindArena, kBehindRange, kOverflow };
+  constexpr int kFloats = 1 << 12;
+  uint32_t index, fault;
+  const auto list = runnable();
+  Pages pages;
+  if (!args.complete || napi_get_value_uint32(env, args.values[0], &index) != napi_ok || index >= list.size() ||
+      napi_get_value_uint32(env, args.values[1], &fault) != napi_ok || fault > kOverflow ||
+      !pages.allocate(kFloats * sizeof(float)))
+    return fail(env, "internal: trespass(variant, fault)");
+  const int floats = fault == kBehindArena ? kFloats : kFloats / 2;
+  const Watch watch(pages.floats(), kFloats, {{0, floats - (fault == kBehindRange ? 16 : 0)}});
+  list[index]->trespass(pages.floats(), floats, fault == kOverflow);
+  return nullptr;
+}
+#endif
+
 }  // namespace
 
 NAPI_MODULE_INIT() {
@@ -284,7 +359,11 @@ NAPI_MODULE_INIT() {
     const char* name;
     napi_callback call;
   } functions[] = {{"variants", variants}, {"create", create}, {"prepare", prepare},
-                   {"run", run},           {"close", close},   {"exercise", exercise}};
+                   {"run", run},           {"close", close},   {"exercise", exercise},
+#ifdef EVOLAYER_SANITIZE
+                   {"trespass", trespass},
+#endif
+  };
   for (const auto& function : functions) {
     napi_value value;
     napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.call, nullptr, &value);

@@ -40,7 +40,8 @@ int fieldsOf(Instruction code) {
 /** Goes through a program; the first fault stays in `fault`. */
 class Checker {
  public:
-  Checker(size_t floats, int images, int lanes) : floats_(int64_t(floats) - kSlack), images_(images), lanes_(lanes) {}
+  Checker(size_t floats, int images, int lanes, std::vector<Range>* touched)
+      : floats_(int64_t(floats) - kSlack), images_(images), lanes_(lanes), touched_(touched) {}
 
   const char* fault = nullptr;
 
@@ -125,6 +126,7 @@ class Checker {
 
   void block(int64_t offset, int64_t floats) {
     if (offset < 0 || floats < 0 || offset + floats > floats_) wrong("an address outside of the arena");
+    if (touched_) touched_->push_back({offset, floats});
   }
 
   void tensor(const int32_t* t) {
@@ -302,14 +304,16 @@ class Checker {
   int64_t floats_;
   int64_t images_;
   int lanes_;
+  std::vector<Range>* touched_;
   int channels_ = 0, period_ = 0, registers_ = 0, tensorCount_ = 0;
   const int32_t* tensors_ = nullptr;
 };
 
 }  // namespace
 
-const char* check(const int32_t* words, size_t count, size_t arenaFloats, int images, int lanes) {
-  Checker checker(arenaFloats, images, lanes);
+const char* check(const int32_t* words, size_t count, size_t arenaFloats, int images, int lanes,
+                  std::vector<Range>* touched) {
+  Checker checker(arenaFloats, images, lanes, touched);
   for (size_t at = 0; at < count && !checker.fault;) {
     if (count - at < 2 || words[at + 1] < 2 || size_t(words[at + 1]) > count - at) return "an instruction that ends early";
     if (words[at] < 0 || words[at] > static_cast<int32_t>(Instruction::Small)) return "an unknown instruction";

@@ -2,10 +2,17 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace evolayer {
 
-/** Null, or what is wrong with the program. */
-const char* check(const int32_t* words, size_t count, size_t arenaFloats, int images, int lanes);
+/** Part of an arena, in floats. */
+struct Range {
+  int64_t offset, floats;
+};
+
+/** Null, or what is wrong with the program. What it may touch is added to `touched`, where that is not null. */
+const char* check(const int32_t* words, size_t count, size_t arenaFloats, int images, int lanes,
+                  std::vector<Range>* touched = nullptr);
 
 }  // namespace evolayer

@@ -27,6 +27,10 @@ struct Variant {
   int (*run)(float* arena, const void* blob, float* scratch, int images);
   /** `iterations` of independent multiply-adds; returns how many operations (two each) that were. */
   double (*exercise)(int64_t iterations);
+#ifdef EVOLAYER_SANITIZE
+  /** Does what a sanitizer must stop: writes behind an array of n floats, or overflows. */
+  void (*trespass)(float* array, int n, bool overflow);
+#endif
 };
 
 extern const Variant kBase;

@@ -210,8 +210,21 @@ double exercise(int64_t iterations) {
   return double(iterations) * kTurns * kChains * kLanes + (sink == 0 ? 1 : 0);
 }
 
+#ifdef EVOLAYER_SANITIZE
+void trespass(float* array, int n, bool overflow) {
+  if (overflow)
+    array[0] = static_cast<float>(INT32_MAX + n);
+  else
+    store<kLanes>(array + n, splat<kLanes>(1));
+}
+#endif
+
 }  // namespace
 
-extern const Variant EVOLAYER_VARIANT = {EVOLAYER_NAME, kLanes, measure, decode, run, exercise};
+extern const Variant EVOLAYER_VARIANT = {EVOLAYER_NAME, kLanes, measure, decode, run, exercise,
+#ifdef EVOLAYER_SANITIZE
+                                         trespass
+#endif
+};
 
 }  // namespace evolayer

@@ -1,10 +1,21 @@
 // Builds the native addon where binding.gyp describes it. With --optional (when the package is
 // installed) a machine without a compiler gets one line about it, and the installation goes on.
+// With --sanitize it builds the one that stops at what AddressSanitizer and
+// UndefinedBehaviorSanitizer see, in a folder of its own.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 
+const SANITIZED = 'build/sanitize';
 const optional = process.argv.includes('--optional');
-const { status, error, output } = nodeGyp(existsSync('build/Makefile') ? 'build' : 'rebuild');
+const sanitize = process.argv.includes('--sanitize');
+if (sanitize) mirror(SANITIZED);
+const root = sanitize ? SANITIZED : '.';
+const configured = existsSync(`${root}/build/Makefile`);
+const { status, error, output } = nodeGyp([
+  configured ? 'build' : 'rebuild',
+  ...(sanitize ? ['--directory', root, '--jobs', '2'] : []),
+  ...(sanitize && !configured ? ['--', '-Dsanitize=1'] : []),
+]);
 if (status !== 0) {
   if (!optional) process.stderr.write(output);
   process.stderr.write(
@@ -14,11 +25,23 @@ if (status !== 0) {
   process.exitCode = optional ? 0 : 1;
 }
 
+/**
+ * A folder with the same sources; node-gyp always builds in `build`, below where it finds binding.gyp. That is no
+ * link, for make would take the folder that it leads to for the one of the addon.
+ */
+function mirror(folder) {
+  mkdirSync(folder, { recursive: true });
+  if (!existsSync(`${folder}/native`)) symlinkSync('../../native', `${folder}/native`);
+  const wanted = readFileSync('binding.gyp', 'utf8');
+  const copy = `${folder}/binding.gyp`;
+  if (!existsSync(copy) || readFileSync(copy, 'utf8') !== wanted) writeFileSync(copy, wanted);
+}
+
 /** Runs the node-gyp that npm brings along, or else the one on the path. */
-function nodeGyp(command) {
+function nodeGyp(wanted) {
   const npmsOwn = process.env.npm_config_node_gyp;
   const [program, args] = npmsOwn ? [process.execPath, [npmsOwn]] : ['node-gyp', []];
-  const result = spawnSync(program, [...args, command], {
+  const result = spawnSync(program, [...args, ...wanted], {
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
     shell: !npmsOwn && process.platform === 'win32',

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ProgramWriter, Tensor } from '../../../src/eval/native/encode.ts';
 import { variants } from '../../../src/eval/native/machine.ts';
 import * as reference from './reference-depthwise.ts';
+import { runs } from './runs.ts';
 import { type Allowed, addressOf, expectSame, Scene } from './scene.ts';
 
 /** Below, at and above the lane counts and their halves, and no multiples of them; 70 is more than four vectors. */
@@ -63,7 +64,7 @@ const SMALL = [2, 4, 7, 8].flatMap((side) =>
 describe.each(variants())('depthwise and squeeze-excite on %s kernels', (variant) => {
   const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void, examples: T[] = []) =>
     fc.assert(fc.property(arbitrary, property), {
-      numRuns: 80,
+      numRuns: runs(80),
       examples: examples.map((example) => [example]),
     });
   const examples = [1, 2].flatMap((stride) =>

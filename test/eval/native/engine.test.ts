@@ -16,6 +16,7 @@ import { genomes } from '../../graph/arbitrary.ts';
 import { backendOf } from './backend.ts';
 import { batchOf } from './batch.ts';
 import { compareWithInterpreter } from './compare.ts';
+import { runs } from './runs.ts';
 
 const TOLERANCES = { output: 1e-4, gradient: 1e-3 };
 
@@ -57,7 +58,7 @@ describe.each(variants())('native engine, %s kernels', (variant) => {
       fc.property(genomes({ maxNodes: 2, ops: [op, 'mul'] }), fc.nat(), (genome, seed) => {
         compareWithInterpreter(layerOf(genome), backend, TOLERANCES, seed);
       }),
-      { numRuns: 12 },
+      { numRuns: runs(12) },
     );
   });
 

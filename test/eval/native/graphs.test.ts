@@ -5,12 +5,13 @@ import { layerOf } from '../../../src/graph/genome.ts';
 import { genomes } from '../../graph/arbitrary.ts';
 import { backendOf } from './backend.ts';
 import { caseOf, expectEqual } from './compare.ts';
+import { runs } from './runs.ts';
 
 const TOLERANCES = { output: 1e-4, gradient: 1e-3 };
 
-/** The same graphs every time, unless others are asked for; fewer under the sanitizers. */
-const SEED = Number(process.env['EVOLAYER_GRAPHS_SEED'] ?? 1);
-const GRAPHS = Number(process.env['EVOLAYER_GRAPHS'] ?? 2000);
+/** The same graphs every time, unless others are asked for. */
+const SEED = Number(process.env.EVOLAYER_GRAPHS_SEED ?? 1);
+const GRAPHS = Number(process.env.EVOLAYER_GRAPHS ?? runs(2000));
 
 it(`${GRAPHS} random graphs equal fp64 on ${variants().join(', ')}`, () => {
   const backends = variants().map(backendOf);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { variants } from '../../../src/eval/native/machine.ts';
 import * as reference from './reference-instructions.ts';
+import { runs } from './runs.ts';
 import { type Allowed, expectSame, Scene } from './scene.ts';
 
 /** Below, at and above the lane counts, and no multiples of them. */
@@ -68,7 +69,7 @@ const MANY = (() => {
 
 describe.each(variants())('instructions on %s kernels', (variant) => {
   const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void, numRuns = 60) =>
-    fc.assert(fc.property(arbitrary, property), { numRuns });
+    fc.assert(fc.property(arbitrary, property), { numRuns: runs(numRuns) });
 
   it('conv: any channels, image, kernel, stride, halo, and a term that is added', () => {
     check(convolutions, (c) => {

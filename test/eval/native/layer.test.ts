@@ -9,6 +9,7 @@ import { parseLayer } from '../../../src/graph/text.ts';
 import { ZOO } from '../../../src/graph/zoo.ts';
 import { genomes } from '../../graph/arbitrary.ts';
 import { compareWithInterpreter } from './compare.ts';
+import { runs } from './runs.ts';
 import { simulated } from './simulator.ts';
 
 // The layer compiler alone: its programs are read by the fp64 simulator, so the only differences left are those of algebra.
@@ -25,7 +26,7 @@ describe('compiled layers compute what the interpreter computes', () => {
         const layer = simplified ? layerOf(genome) : liveGraph(genome);
         compareWithInterpreter(layer, simulated, TOLERANCES, seed);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

@@ -11,6 +11,7 @@ import {
   type Variant,
   variants,
 } from '../../../src/eval/native/machine.ts';
+import { runs } from './runs.ts';
 import { Scene } from './scene.ts';
 
 afterEach(() => void vi.unstubAllEnvs());
@@ -162,7 +163,7 @@ describe.each(variants())('programs on %s kernels', (variant) => {
         if (outcome === undefined) ran++;
         else expect(outcome).toMatch(/^internal: /);
       }),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     );
     expect(ran).toBeGreaterThan(10);
     machine.close();

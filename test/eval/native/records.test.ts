@@ -4,6 +4,7 @@ import type { Operand, ProgramWriter } from '../../../src/eval/native/encode.ts'
 import { ELEMENTWISE_RECORDS, type RecordName } from '../../../src/eval/native/isa.ts';
 import { lanesOf, type Variant, variants } from '../../../src/eval/native/machine.ts';
 import { forElements } from './reference-instructions.ts';
+import { runs } from './runs.ts';
 import { Scene } from './scene.ts';
 import { simulate } from './simulator.ts';
 
@@ -136,7 +137,7 @@ const kinds = fc.constantFrom('register', 'tensor', 'slot', 'imageSlot');
 
 describe.each(variants())('records on %s kernels', (variant) => {
   const check = <T>(arbitrary: fc.Arbitrary<T>, property: (value: T) => void, numRuns: number) =>
-    fc.assert(fc.property(arbitrary, property), { numRuns });
+    fc.assert(fc.property(arbitrary, property), { numRuns: runs(numRuns) });
 
   it.each(ELEMENTWISE_RECORDS)('%s in tiles, on any kinds of operands', (code) => {
     const cases = fc.record({
