@@ -5,6 +5,7 @@ import { UserError } from '../src/errors.ts';
 import { nativeEngine } from '../src/eval/native/engine.ts';
 import { chooseVariant } from '../src/eval/native/machine.ts';
 import { Bench, type Group } from './context.ts';
+import { calls } from './groups/calls.ts';
 import { candidate } from './groups/candidate.ts';
 import { commands } from './groups/commands.ts';
 import { compile } from './groups/compile.ts';
@@ -25,6 +26,7 @@ const GROUPS: readonly Group[] = [
   layer,
   records,
   compile,
+  calls,
   workers,
   coordinator,
   search,

@@ -284,20 +284,28 @@ napi_value prepare(napi_env env, napi_callback_info info) {
   return number;
 }
 
-/** run(machine, number of the program, images) */
+/** run(machine, number of the program, images, share, shares): a share of its work; of several instructions only all */
 napi_value run(napi_env env, napi_callback_info info) {
-  const Arguments<3> args(env, info);
+  const Arguments<5> args(env, info);
   Machine* machine = args.complete ? machineOf(env, args.values[0]) : nullptr;
   uint32_t number;
   int32_t images;
+  Share share;
   if (!machine || napi_get_value_uint32(env, args.values[1], &number) != napi_ok ||
       number >= machine->programs.size() || napi_get_value_int32(env, args.values[2], &images) != napi_ok ||
-      images < 1 || images > machine->images)
-    return fail(env, "internal: run(machine, program, images)");
+      images < 1 || images > machine->images || napi_get_value_int32(env, args.values[3], &share.index) != napi_ok ||
+      napi_get_value_int32(env, args.values[4], &share.count) != napi_ok || share.index < 0 ||
+      share.index >= share.count)
+    return fail(env, "internal: run(machine, program, images, share, shares)");
+  const std::vector<int32_t>& words = machine->programs[number].words;
+  if (share.count > 1 && (words.empty() || size_t(words[1]) != words.size()))
+    return fail(env, "internal: a share of several instructions");
+  share.count = std::min(share.count, images);
+  if (share.index >= share.count) return nullptr;
   float* arena = machine->arena.floats();
   for (const Piece& piece : machine->programs[number].pieces) {
     const Watch watch(arena, machine->floats, piece.touched);
-    const int status = machine->variant->run(arena, piece.blob.get(), machine->scratch.get(), images);
+    const int status = machine->variant->run(arena, piece.blob.get(), machine->scratch.get(), images, share);
     if (status == kLabelOutOfRange) return fail(env, "internal: a label that is no class of the network");
   }
   return nullptr;

@@ -17,6 +17,11 @@ struct Needs {
 /** Codes that `run` returns. */
 enum Status : int { kDone = 0, kLabelOutOfRange = 1 };
 
+/** One of `count` about equal parts of the work of an instruction. */
+struct Share {
+  int index, count;
+};
+
 /** The kernels, compiled for one instruction set. Programs that come here have passed `check`. */
 struct Variant {
   const char* name;
@@ -24,7 +29,8 @@ struct Variant {
   Needs (*measure)(const int32_t* words, size_t count);
   /** Writes `blobBytes` to `blob`, which is aligned to 64 bytes. It points into the arena and into `words`. */
   void (*decode)(float* arena, const int32_t* words, size_t count, void* blob);
-  int (*run)(float* arena, const void* blob, float* scratch, int images);
+  /** A share of every instruction; instructions that cannot be divided run with the first. */
+  int (*run)(float* arena, const void* blob, float* scratch, int images, Share share);
   /** `iterations` of independent multiply-adds; returns how many operations (two each) that were. */
   double (*exercise)(int64_t iterations);
 #ifdef EVOLAYER_SANITIZE

@@ -86,35 +86,66 @@ void decode(float* arena, const int32_t* words, size_t count, void* blob) {
   build(arena, words, count, bump);
 }
 
-Status runStep(const Step& step, float* arena, float* scratch, int images) {
+/** Runs an instruction that works image by image on some of the images; false where it does not. */
+bool runImages(const Step& step, float* arena, float* scratch, int images, Share share) {
+  const int32_t* w = step.words;
+  constexpr int T = kTensorWords;
+  const int begin = beginOf(share, images), n = endOf(share, images) - begin;
+  const auto tensor = [&](int at) { return fromImage(tensorAt(w + at), begin); };
+  switch (step.code) {
+    case Instruction::Conv: {
+      const Tensor r = w[2 * T + 3] ? tensor(2 * T + 4) : Tensor{};
+      convolve(tensor(0), arena + w[T], tensor(T + 1), {w[2 * T + 1], w[2 * T + 2]}, w[2 * T + 3] ? &r : nullptr, arena,
+               scratch, n);
+      return true;
+    }
+    case Instruction::ConvInputGradient:
+      inputGradient(tensor(0), arena + w[T], tensor(T + 1), {w[2 * T + 1], w[2 * T + 2]}, w[2 * T + 3] != 0, arena,
+                    scratch, n);
+      return true;
+    case Instruction::Depthwise:
+      depthwise(tensor(0), arena + w[T], tensor(T + 1), {w[2 * T + 1], w[2 * T + 2]}, arena, scratch, n);
+      return true;
+    case Instruction::DepthwiseInputGradient:
+      depthwiseInputGradient(tensor(0), arena + w[T], tensor(T + 1), {w[2 * T + 1], w[2 * T + 2]}, w[2 * T + 3] != 0,
+                             arena, scratch, n);
+      return true;
+    case Instruction::Pool: return pool(tensor(0), tensor(T), arena, n), true;
+    case Instruction::PoolGradient: return poolGradient(tensor(0), tensor(T), w[2 * T] != 0, arena, n), true;
+    case Instruction::Silu: return silu(tensor(0), tensor(T), arena, n), true;
+    case Instruction::SiluGradient: return siluGradient(tensor(0), tensor(T), tensor(2 * T), arena, n), true;
+    case Instruction::Sigmoid: return sigmoid(tensor(0), tensor(T), arena, n), true;
+    case Instruction::SigmoidGradient: return sigmoidGradient(tensor(0), tensor(T), tensor(2 * T), arena, n), true;
+    case Instruction::Scale: return scale(tensor(0), tensor(T), tensor(2 * T), arena, n), true;
+    case Instruction::ScaleFactorGradient:
+      return scaleFactorGradient(tensor(0), tensor(T), tensor(2 * T), arena, n), true;
+    case Instruction::ScaleInputGradient:
+      scaleInputGradient(tensor(0), tensor(T), tensor(2 * T), tensor(3 * T), w[4 * T] != 0, arena, n);
+      return true;
+    case Instruction::Add: return addTensors(tensor(0), tensor(T), tensor(2 * T), arena, n), true;
+    case Instruction::Copy: return copyTensor(tensor(0), tensor(T), arena, n), true;
+    case Instruction::ZeroHalo: return zeroHalo(tensor(0), arena, n), true;
+    case Instruction::Sweep: return runSweep(*step.sweep, begin, begin + n, images), true;
+    default: return false;
+  }
+}
+
+/** Runs an instruction that sums over all images. */
+Status runSums(const Step& step, float* arena, float* scratch, int images, Share share) {
   const int32_t* w = step.words;
   constexpr int T = kTensorWords;
   switch (step.code) {
-    case Instruction::Conv:
-      convolve(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]},
-               w[2 * T + 3] ? &tensorAt(w + 2 * T + 4) : nullptr, arena, scratch, images);
-      break;
-    case Instruction::ConvInputGradient:
-      inputGradient(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]}, w[2 * T + 3] != 0,
-                    arena, scratch, images);
-      break;
     case Instruction::ConvWeightGradient:
-      weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, images);
-      break;
-    case Instruction::Depthwise:
-      depthwise(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]}, arena,
-                scratch, images);
-      break;
-    case Instruction::DepthwiseInputGradient:
-      depthwiseInputGradient(tensorAt(w), arena + w[T], tensorAt(w + T + 1), {w[2 * T + 1], w[2 * T + 2]},
-                             w[2 * T + 3] != 0, arena, scratch, images);
-      break;
+      weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, images, share);
+      return kDone;
     case Instruction::DepthwiseWeightGradient:
       depthwiseWeightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena,
-                              images);
-      break;
-    case Instruction::Pool: pool(tensorAt(w), tensorAt(w + T), arena, images); break;
-    case Instruction::PoolGradient: poolGradient(tensorAt(w), tensorAt(w + T), w[2 * T] != 0, arena, images); break;
+                              images, share);
+      return kDone;
+    default: break;
+  }
+  if (share.index > 0) return kDone;
+  switch (step.code) {
     case Instruction::Dense:
       dense(tensorAt(w), arena + w[T], arena + w[T + 1], tensorAt(w + T + 2), arena, scratch, images);
       break;
@@ -124,32 +155,13 @@ Status runStep(const Step& step, float* arena, float* scratch, int images) {
       denseInputGradient(dy, arena + w[T], dx, w[3 * T + 1] != 0, arena, scratch, images);
       break;
     }
-    case Instruction::Silu: silu(tensorAt(w), tensorAt(w + T), arena, images); break;
-    case Instruction::SiluGradient:
-      siluGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images);
-      break;
-    case Instruction::Sigmoid: sigmoid(tensorAt(w), tensorAt(w + T), arena, images); break;
-    case Instruction::SigmoidGradient:
-      sigmoidGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images);
-      break;
-    case Instruction::Scale: scale(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images); break;
-    case Instruction::ScaleFactorGradient:
-      scaleFactorGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images);
-      break;
-    case Instruction::ScaleInputGradient:
-      scaleInputGradient(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), tensorAt(w + 3 * T), w[4 * T] != 0, arena,
-                         images);
-      break;
     case Instruction::Loss:
       return loss(tensorAt(w), reinterpret_cast<const int32_t*>(arena + w[T]), tensorAt(w + T + 1),
                   reinterpret_cast<double*>(arena + w[2 * T + 1]), arena, images);
     case Instruction::Sgd: sgd(arena + w[0], arena + w[1], arena + w[2], w[3], arena + w[4], w[5] != 0); break;
-    case Instruction::Add: addTensors(tensorAt(w), tensorAt(w + T), tensorAt(w + 2 * T), arena, images); break;
-    case Instruction::Copy: copyTensor(tensorAt(w), tensorAt(w + T), arena, images); break;
     case Instruction::Zero: std::memset(arena + w[0], 0, sizeof(float) * w[1]); break;
-    case Instruction::ZeroHalo: zeroHalo(tensorAt(w), arena, images); break;
-    case Instruction::Sweep: runSweep(*step.sweep, images); break;
     case Instruction::Small: runSmall(*step.sweep, images); break;
+    default: break;
   }
   return kDone;
 }
@@ -186,11 +198,14 @@ class FlushDenormals {
   Word before_;
 };
 
-int run(float* arena, const void* blob, float* scratch, int images) {
+int run(float* arena, const void* blob, float* scratch, int images, Share share) {
   const FlushDenormals flush;
   const Program& program = *static_cast<const Program*>(blob);
-  for (int i = 0; i < program.count; i++)
-    if (const Status status = runStep(program.steps[i], arena, scratch, images)) return status;
+  for (int i = 0; i < program.count; i++) {
+    const Step& step = program.steps[i];
+    if (runImages(step, arena, scratch, images, share)) continue;
+    if (const Status status = runSums(step, arena, scratch, images, share)) return status;
+  }
   return kDone;
 }
 

@@ -88,7 +88,7 @@ inline void denseWeightGradient(const Tensor& x, const Tensor& dy, float* dw, fl
   job.dy = readOnly(gridOf(arena, dy));
   job.inputs = x.channels;
   job.outputs = dy.channels;
-  forParts(job, [&](const Outer& part, bool fresh) { outer(part, dw, fresh); });
+  forParts(job, {0, 1}, [&](const Outer& part, bool fresh) { outer(part, dw, fresh); });
   forChannels(dy.channels, [&](int channel, int n) {
     Float<kLanes> sum = wide(0);
     for (int i = 0; i < images; i++) sum += load<kLanes>(job.dy.at(i, 0, 0) + channel);

@@ -262,8 +262,9 @@ inline void runPass(const Pass& pass, const Sweep& sweep, int image, int images)
   runSlotRecords(pass.epilogue, sweep, image, images);
 }
 
-inline void runSweep(const Sweep& sweep, int images) {
-  for (int image = 0; image < images; image++)
+/** Images `begin` to `end` of all. */
+inline void runSweep(const Sweep& sweep, int begin, int end, int images) {
+  for (int image = begin; image < end; image++)
     for (int p = 0; p < sweep.passCount; p++) runPass(sweep.passes[p], sweep, image, images);
 }
 

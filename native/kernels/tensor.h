@@ -1,9 +1,14 @@
 // Tensors of the instruction set as pointers and strides.
 #pragma once
+#include "../machine.h"
 #include "vector.h"
 
 namespace evolayer {
 namespace {
+
+/** What belongs to a share, of a total. */
+EVOLAYER_INLINE int beginOf(Share s, int total) { return static_cast<int>(int64_t(total) * s.index / s.count); }
+EVOLAYER_INLINE int endOf(Share s, int total) { return beginOf({s.index + 1, s.count}, total); }
 
 /** Five words of a program. */
 struct Tensor {
@@ -13,6 +18,12 @@ constexpr int kTensorWords = 5;
 
 EVOLAYER_INLINE const Tensor& tensorAt(const int32_t* words) {
   return *reinterpret_cast<const Tensor*>(words);
+}
+
+/** The same, from an image on. */
+EVOLAYER_INLINE Tensor fromImage(Tensor t, int image) {
+  t.offset += image * (t.height + 2 * t.halo) * (t.width + 2 * t.halo) * t.channels;
+  return t;
 }
 
 /** A grid of pixels: `base` is pixel (0, 0) of image 0, without its halo; strides are in floats. */

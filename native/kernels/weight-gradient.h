@@ -95,22 +95,25 @@ struct Part {
   }
 };
 
-/** Calls f(part of the job, whether it is the first). */
+/** Calls f(part of the job, whether it is the first of all) for a share of the parts. */
 template <class F>
-EVOLAYER_INLINE void forParts(const Outer& job, F&& f) {
+EVOLAYER_INLINE void forParts(const Outer& job, Share share, F&& f) {
   const Part part(job);
-  for (int i = 0; i < job.images; i += part.images)
-    for (int row = 0; row < job.height; row += part.rows) {
-      Outer now = job;
-      now.x.base = job.x.at(i, row, 0);
-      now.dy.base = job.dy.at(i, row, 0);
-      now.images = least(part.images, job.images - i);
-      now.height = least(part.rows, job.height - row);
-      f(now, i == 0 && row == 0);
-    }
+  const int across = ceilDiv(job.height, part.rows), count = ceilDiv(job.images, part.images) * across;
+  for (int n = beginOf(share, count); n < endOf(share, count); n++) {
+    const int i = n / across * part.images, row = n % across * part.rows;
+    Outer now = job;
+    now.x.base = job.x.at(i, row, 0);
+    now.dy.base = job.dy.at(i, row, 0);
+    now.images = least(part.images, job.images - i);
+    now.height = least(part.rows, job.height - row);
+    f(now, n == 0);
+  }
 }
 
-inline void weightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel kernel, float* arena, int images) {
+/** A share of the sum, which its first share starts: taken in order, shares give the same bits however many they are. */
+inline void weightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel kernel, float* arena, int images,
+                           Share share) {
   Outer job;
   job.images = images;
   job.height = dy.height;
@@ -123,7 +126,7 @@ inline void weightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel 
   job.dy = readOnly(gridOf(arena, dy));
   job.inputs = kernel.size * x.channels;
   job.outputs = dy.channels;
-  forParts(job, [&](Outer part, bool fresh) {
+  forParts(job, share, [&](Outer part, bool fresh) {
     for (int k = 0; k < kernel.size; k++, part.x.base += xRow)
       outer(part, dw + int64_t(k) * job.inputs * job.outputs, fresh);
   });

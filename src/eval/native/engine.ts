@@ -24,8 +24,10 @@ class NativeSession implements Session {
   readonly #floats: Float32Array;
   readonly #labels: Int32Array;
   readonly #result: Float64Array;
-  /** Each in pieces, between which the thread can be stopped. */
-  readonly #programs: Readonly<Record<keyof Plan['programs'], readonly Handle[]>>;
+  /** Each in pieces, and those in shares, between which the thread can be stopped. */
+  readonly #programs: Readonly<
+    Record<keyof Plan['programs'], readonly { handle: Handle; shares: number }[]>
+  >;
   readonly #batch: number;
   readonly #imageFloats: number;
 
@@ -40,7 +42,10 @@ class NativeSession implements Session {
     this.#labels = new Int32Array(machine.arena, plan.labels * 4, setup.batch);
     this.#result = new Float64Array(machine.arena, plan.result * 4, 2);
     const prepare = (program: Int32Array) =>
-      segments(program, setup.batch).map((piece) => machine.prepare(piece));
+      segments(program, setup.batch).map(({ program, shares }) => ({
+        handle: machine.prepare(program),
+        shares,
+      }));
     this.#programs = {
       gradient: prepare(plan.programs.gradient),
       update: prepare(plan.programs.update),
@@ -110,7 +115,8 @@ class NativeSession implements Session {
   }
 
   #execute(program: keyof Plan['programs'], images: number): void {
-    for (const piece of this.#programs[program]) this.#machine.run(piece, images);
+    for (const { handle, shares } of this.#programs[program])
+      for (let share = 0; share < shares; share++) this.#machine.run(handle, images, share, shares);
   }
 
   #block(offset: number): Float32Array {

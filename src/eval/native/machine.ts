@@ -13,7 +13,7 @@ interface Addon {
   variants(): { readonly name: Variant; readonly lanes: number }[];
   create(variant: number, floats: number, images: number): [object, ArrayBuffer];
   prepare(machine: object, program: Int32Array): Handle;
-  run(machine: object, program: Handle, images: number): void;
+  run(machine: object, program: Handle, images: number, share: number, shares: number): void;
   close(machine: object, arena: ArrayBuffer): void;
   exercise(variant: number, iterations: number): number;
 }
@@ -97,8 +97,12 @@ export class Machine {
     }
   }
 
-  run(program: Handle, images: number): void {
-    addon().run(this.#open(), program, images);
+  /**
+   * Runs a program; or, where it is a single instruction, one of several shares of its work. Shares, taken in
+   * order, give the same bits however many they are.
+   */
+  run(program: Handle, images: number, share = 0, shares = 1): void {
+    addon().run(this.#open(), program, images, share, shares);
   }
 
   /** Frees the memory; views of `arena` are empty afterwards. Closing twice does no harm. */
