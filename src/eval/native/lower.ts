@@ -307,7 +307,6 @@ class Lowering {
     if (nb !== undefined) return this.#put('sub', [a, nb]);
     const merged = this.#mergedAffine(a, b);
     if (merged !== undefined) return merged;
-    if (nb !== undefined) return this.#put('sub', [a, nb]);
     if (na !== undefined) return this.#put('sub', [b, na]);
     return this.#put('add', a < b ? [a, b] : [b, a]);
   }
