@@ -6,6 +6,7 @@ Images are channels-last in memory, and everything runs in one thread.
 """
 
 import base64
+import itertools
 import json
 import os
 import sys
@@ -49,6 +50,10 @@ class BatchNormReLU(nn.Module):
         return self.norm.weight
 
 
+# Of modules: a name that was used before would lead the compiler to what it remembers of that one.
+numbers = itertools.count()
+
+
 def layer_factory(layer, groups):
     """How to make the layer for a number of channels: an exported module, or PyTorch's own."""
     kind = layer["kind"]
@@ -57,7 +62,7 @@ def layer_factory(layer, groups):
     if kind == "batch-norm-relu":
         return lambda channels: BatchNormReLU(channels, layer["affine"])
     # The compiler finds the functions of a module by its name.
-    module = types.ModuleType(f"exported_{len(sys.modules)}")
+    module = types.ModuleType(f"exported_{next(numbers)}")
     sys.modules[module.__name__] = module
     exec(compile(layer["source"], module.__name__, "exec"), module.__dict__)  # noqa: S102 (our own)
     grouped = {"groups": groups} if "groups: int" in layer["source"] else {}
