@@ -15,6 +15,7 @@ import type { SearchConfig } from './config.ts';
 import { CrashSeries } from './crashes.ts';
 import { Flight } from './flight.ts';
 import { Funnel } from './funnel.ts';
+import { Identifier } from './identity.ts';
 import { Journal } from './journal.ts';
 import type { Pool } from './pool.ts';
 import { addToFunnel, type Best, better, countFunnel, type FunnelCounts } from './progress.ts';
@@ -52,6 +53,7 @@ export class Coordinator {
   readonly #stop = new AbortController();
   readonly #interruption: AbortSignal;
   readonly #journal: Journal;
+  readonly #identifier: Identifier;
   readonly #funnel: Funnel;
   readonly #bell = new Bell();
   readonly #flight = new Flight(() => this.#bell.ring());
@@ -82,7 +84,8 @@ export class Coordinator {
     const onFault = ({ index, kind, message }: Fault) =>
       emit({ type: 'fault', index, kind, message });
     this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault });
-    this.#funnel = new Funnel(store, run, config);
+    this.#identifier = new Identifier(store, run, clock);
+    this.#funnel = new Funnel(store, run, this.#identifier, config);
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;
     this.#members = this.#storedMembers();

@@ -1,11 +1,10 @@
-import type { KnownStructure, Tier } from '../../db/candidates.ts';
+import type { Tier } from '../../db/candidates.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Store } from '../../db/store.ts';
 import type { Outcome } from '../eval/outcome.ts';
-import { type Genome, isBatchIndependent, layerOf } from '../graph/genome.ts';
-import type { LayerGraph } from '../graph/graph.ts';
-import { probe, structuralKey } from '../graph/keys.ts';
+import { type Genome, isBatchIndependent } from '../graph/genome.ts';
 import type { Origin, Proposal } from './algorithm.ts';
+import type { Identifier, StructuresInFlight } from './identity.ts';
 
 /** A proposal with what is known of it before any training. */
 export interface Screened {
@@ -26,26 +25,9 @@ export type Screening = { readonly screened: Screened } & (
 );
 
 /** What the funnel asks about the proposals that are not committed yet. */
-export interface InFlight {
-  /** What is known of a structure that one of them has. */
-  knownStructure(structuralKey: string): KnownStructure | null;
+export interface InFlight extends StructuresInFlight {
   /** True where one of them evaluates this function. */
   isEvaluating(functionalKey: string): boolean;
-}
-
-/** What a structure computes: a function, or nothing worth training. */
-type Identity = { readonly functionalKey: string } | { readonly flaw: 'not-finite' | 'constant' };
-
-function identityOf(known: KnownStructure): Identity {
-  if (known.functionalKey !== null) return { functionalKey: known.functionalKey };
-  if (known.outcome === 'not-finite' || known.outcome === 'constant')
-    return { flaw: known.outcome };
-  throw new Error(`internal: a structure without function ended as ${known.outcome}`);
-}
-
-function probed(layer: LayerGraph): Identity {
-  const result = probe(layer);
-  return result.verdict === 'ok' ? result : { flaw: result.verdict };
 }
 
 /**
@@ -61,31 +43,33 @@ function probed(layer: LayerGraph): Identity {
 export class Funnel {
   readonly #store: Store;
   readonly #run: Run;
+  readonly #identifier: Identifier;
   readonly #batchIndependent: boolean;
 
-  constructor(store: Store, run: Run, settings: { readonly batchIndependent: boolean }) {
+  constructor(
+    store: Store,
+    run: Run,
+    identifier: Identifier,
+    settings: { readonly batchIndependent: boolean },
+  ) {
     this.#store = store;
     this.#run = run;
+    this.#identifier = identifier;
     this.#batchIndependent = settings.batchIndependent;
   }
 
   screen(index: number, { genome, origin }: Proposal, inFlight: InFlight): Screening {
-    const layer = layerOf(genome);
-    const base = { index, genome, origin, structuralKey: structuralKey(layer) };
+    const structure = this.#identifier.structureOf(genome);
+    const { layer, structuralKey } = structure;
+    const base = { index, genome, origin, structuralKey, functionalKey: null, tier: null };
     // Baselines are the bar to beat, also for layers that may not do what they do.
     if (this.#batchIndependent && origin.kind !== 'baseline' && !isBatchIndependent(layer))
-      return settled({ ...base, functionalKey: null, tier: null }, { outcome: 'batch-dependent' });
-    const known = this.#knownStructure(base.structuralKey, inFlight);
-    const tier = known && 'structural';
-    const identity = known ? identityOf(known) : probed(layer);
-    if ('flaw' in identity)
-      return settled({ ...base, functionalKey: null, tier }, { outcome: identity.flaw });
-    return this.#lookUp({ ...base, ...identity, tier }, identity.functionalKey, inFlight);
-  }
-
-  #knownStructure(key: string, inFlight: InFlight): KnownStructure | null {
-    const { id, horizon } = this.#run;
-    return inFlight.knownStructure(key) ?? this.#store.candidates.knownStructure(key, id, horizon);
+      return settled(base, { outcome: 'batch-dependent' });
+    const identity = this.#identifier.identify(structure, inFlight);
+    const tier = identity.by === 'structure' ? 'structural' : null;
+    const { functionalKey } = identity;
+    if (functionalKey === null) return settled({ ...base, tier }, { outcome: identity.flaw });
+    return this.#lookUp({ ...base, functionalKey, tier }, functionalKey, inFlight);
   }
 
   #lookUp(screened: Screened, functionalKey: string, inFlight: InFlight): Screening {
