@@ -84,8 +84,8 @@ export class Coordinator {
     const onFault = ({ index, kind, message }: Fault) =>
       emit({ type: 'fault', index, kind, message });
     this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault });
-    this.#identifier = new Identifier(store, run, clock);
-    this.#funnel = new Funnel(store, run, this.#identifier, config);
+    this.#identifier = new Identifier({ store, run, clock, config });
+    this.#funnel = new Funnel(store, run);
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;
     this.#members = this.#storedMembers();
@@ -182,9 +182,9 @@ export class Coordinator {
     for (let made = 0; made < PROPOSALS_PER_TURN; made++) {
       if (this.#next >= stop.proposals || this.#flight.size >= lookahead) return true;
       const index = this.#next++;
-      const { genome, origin } = this.#propose(index);
-      const screening = this.#funnel.screen(index, { genome, origin }, this.#flight);
-      this.#flight.add(screening, (key) => this.#evaluate(index, genome, key));
+      const proposal = this.#identifier.identify(this.#propose(index), this.#flight);
+      const screening = this.#funnel.screen(index, proposal, this.#flight);
+      this.#flight.add(screening, (key) => this.#evaluate(index, proposal.genome, key));
     }
     return false;
   }

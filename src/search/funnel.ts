@@ -2,9 +2,9 @@ import type { Tier } from '../../db/candidates.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Store } from '../../db/store.ts';
 import type { Outcome } from '../eval/outcome.ts';
-import { type Genome, isBatchIndependent } from '../graph/genome.ts';
-import type { Origin, Proposal } from './algorithm.ts';
-import type { Identifier, StructuresInFlight } from './identity.ts';
+import type { Genome } from '../graph/genome.ts';
+import type { Origin } from './algorithm.ts';
+import type { Identified, StructuresInFlight } from './identity.ts';
 
 /** A proposal with what is known of it before any training. */
 export interface Screened {
@@ -31,8 +31,8 @@ export interface InFlight extends StructuresInFlight {
 }
 
 /**
- * The funnel up to the training, which costs next to nothing: batch independence where it is wanted, the
- * structural key, the probe, and the equivalence cache.
+ * What becomes of a proposal, once it is known what it is: it is rejected at once, or taken over from the
+ * equivalence cache, or trained.
  *
  * A function is evaluated once in a run. Later proposals of the same function take over how that ended:
  * from the database where it is committed, else by waiting for the one that evaluates. Which one that is
@@ -43,33 +43,18 @@ export interface InFlight extends StructuresInFlight {
 export class Funnel {
   readonly #store: Store;
   readonly #run: Run;
-  readonly #identifier: Identifier;
-  readonly #batchIndependent: boolean;
 
-  constructor(
-    store: Store,
-    run: Run,
-    identifier: Identifier,
-    settings: { readonly batchIndependent: boolean },
-  ) {
+  constructor(store: Store, run: Run) {
     this.#store = store;
     this.#run = run;
-    this.#identifier = identifier;
-    this.#batchIndependent = settings.batchIndependent;
   }
 
-  screen(index: number, { genome, origin }: Proposal, inFlight: InFlight): Screening {
-    const structure = this.#identifier.structureOf(genome);
-    const { layer, structuralKey } = structure;
-    const base = { index, genome, origin, structuralKey, functionalKey: null, tier: null };
-    // Baselines are the bar to beat, also for layers that may not do what they do.
-    if (this.#batchIndependent && origin.kind !== 'baseline' && !isBatchIndependent(layer))
-      return settled(base, { outcome: 'batch-dependent' });
-    const identity = this.#identifier.identify(structure, inFlight);
-    const tier = identity.by === 'structure' ? 'structural' : null;
-    const { functionalKey } = identity;
-    if (functionalKey === null) return settled({ ...base, tier }, { outcome: identity.flaw });
-    return this.#lookUp({ ...base, functionalKey, tier }, functionalKey, inFlight);
+  screen(index: number, { genome, origin, identity }: Identified, inFlight: InFlight): Screening {
+    const { structuralKey, functionalKey, recognised } = identity;
+    const tier = recognised ? 'structural' : null;
+    const screened = { index, genome, origin, structuralKey, functionalKey, tier } as const;
+    if (functionalKey === null) return settled(screened, { outcome: identity.flaw });
+    return this.#lookUp(screened, functionalKey, inFlight);
   }
 
   #lookUp(screened: Screened, functionalKey: string, inFlight: InFlight): Screening {

@@ -1,25 +1,26 @@
 import type { KnownStructure } from '../../db/candidates.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Store } from '../../db/store.ts';
-import { type Genome, layerOf } from '../graph/genome.ts';
+import { type Genome, isBatchIndependent, layerOf } from '../graph/genome.ts';
 import type { LayerGraph } from '../graph/graph.ts';
 import { probe, structuralKey } from '../graph/keys.ts';
+import type { Proposal } from './algorithm.ts';
 import type { Clock } from './clock.ts';
 
-/** What a genome is, dead nodes left out. */
-export interface Structure {
-  readonly layer: LayerGraph;
-  readonly structuralKey: string;
-}
+/** Why a genome is not worth training, as far as that can be told without. */
+type Flaw = 'not-finite' | 'constant' | 'batch-dependent';
 
-/** What a structure computes: a function, or nothing worth training. */
+/** What a genome is: a function, or nothing that is worth training. */
 export type Identity = {
-  /** How that was found: the structure had been there before, or it ran. */
-  readonly by: 'structure' | 'probe';
-} & (
-  | { readonly functionalKey: string }
-  | { readonly functionalKey: null; readonly flaw: 'not-finite' | 'constant' }
-);
+  readonly structuralKey: string;
+  /** True where an earlier candidate of this structure told what it computes, so that nothing had to run. */
+  readonly recognised: boolean;
+} & ({ readonly functionalKey: string } | { readonly functionalKey: null; readonly flaw: Flaw });
+
+/** A proposal with what it is. */
+export interface Identified extends Proposal {
+  readonly identity: Identity;
+}
 
 /** What is known of the structures of proposals that are not committed yet. */
 export interface StructuresInFlight {
@@ -33,63 +34,77 @@ export interface IdentityCost {
   readonly seconds: number;
 }
 
+export interface IdentifierOptions {
+  readonly store: Store;
+  readonly run: Run;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly config: { readonly batchIndependent: boolean };
+}
+
 /**
  * Tells what genomes are: by their structure where it is known from a proposal in flight, from this run or,
  * up to the run's horizon, from another one; else by the probe.
  */
 export class Identifier {
-  readonly #store: Store;
-  readonly #run: Run;
-  readonly #clock: Pick<Clock, 'now'>;
+  readonly #options: IdentifierOptions;
   #probes = 0;
   #milliseconds = 0;
 
-  constructor(store: Store, run: Run, clock: Pick<Clock, 'now'>) {
-    this.#store = store;
-    this.#run = run;
-    this.#clock = clock;
+  constructor(options: IdentifierOptions) {
+    this.#options = options;
   }
 
   get cost(): IdentityCost {
     return { probes: this.#probes, seconds: this.#milliseconds / 1000 };
   }
 
-  structureOf(genome: Genome): Structure {
-    return this.#timed(() => {
-      const layer = layerOf(genome);
-      return { layer, structuralKey: structuralKey(layer) };
-    });
+  identify(proposal: Proposal, inFlight: StructuresInFlight): Identified {
+    return { ...proposal, identity: this.#identityOf(proposal, inFlight) };
   }
 
-  identify(structure: Structure, inFlight: StructuresInFlight): Identity {
-    const known = this.#known(structure.structuralKey, inFlight);
-    return known ? recalled(known) : this.#probed(structure.layer);
+  #identityOf({ genome, origin }: Proposal, inFlight: StructuresInFlight): Identity {
+    const { layer, key } = this.#timed(() => keyed(genome));
+    // Baselines are the bar to beat, also for layers that may not do what they do.
+    const mayBeDependent = origin.kind === 'baseline' || !this.#options.config.batchIndependent;
+    if (!mayBeDependent && !isBatchIndependent(layer)) return flawed(key, false, 'batch-dependent');
+    const known = this.#known(key, inFlight);
+    return known ? recalled(key, known) : this.#probed(key, layer);
   }
 
   #known(key: string, inFlight: StructuresInFlight): KnownStructure | null {
-    const { id, horizon } = this.#run;
-    return inFlight.knownStructure(key) ?? this.#store.candidates.knownStructure(key, id, horizon);
+    const { store, run } = this.#options;
+    const { id, horizon } = run;
+    return inFlight.knownStructure(key) ?? store.candidates.knownStructure(key, id, horizon);
   }
 
-  #probed(layer: LayerGraph): Identity {
+  #probed(structuralKey: string, layer: LayerGraph): Identity {
     this.#probes++;
     const result = this.#timed(() => probe(layer));
-    return result.verdict === 'ok'
-      ? { by: 'probe', functionalKey: result.functionalKey }
-      : { by: 'probe', functionalKey: null, flaw: result.verdict };
+    if (result.verdict !== 'ok') return flawed(structuralKey, false, result.verdict);
+    return { structuralKey, recognised: false, functionalKey: result.functionalKey };
   }
 
   #timed<T>(work: () => T): T {
-    const start = this.#clock.now();
+    const { clock } = this.#options;
+    const start = clock.now();
     const result = work();
-    this.#milliseconds += this.#clock.now() - start;
+    this.#milliseconds += clock.now() - start;
     return result;
   }
 }
 
-function recalled({ functionalKey, outcome }: KnownStructure): Identity {
-  if (functionalKey !== null) return { by: 'structure', functionalKey };
+function keyed(genome: Genome): { readonly layer: LayerGraph; readonly key: string } {
+  const layer = layerOf(genome);
+  return { layer, key: structuralKey(layer) };
+}
+
+const flawed = (structuralKey: string, recognised: boolean, flaw: Flaw): Identity => ({
+  ...{ structuralKey, recognised, functionalKey: null, flaw },
+});
+
+function recalled(structuralKey: string, { functionalKey, outcome }: KnownStructure): Identity {
+  if (functionalKey !== null) return { structuralKey, recognised: true, functionalKey };
   if (outcome === 'not-finite' || outcome === 'constant')
-    return { by: 'structure', functionalKey: null, flaw: outcome };
+    return flawed(structuralKey, true, outcome);
   throw new Error(`internal: a structure without function ended as ${outcome}`);
 }

@@ -2,34 +2,43 @@ import { describe, expect, test } from 'vitest';
 import type { KnownStructure } from '../../db/candidates.ts';
 import type { Run } from '../../db/runs.ts';
 import { openStore } from '../../db/store.ts';
-import { genomeOf } from '../../src/graph/genome.ts';
+import { genomeOf, layerOf } from '../../src/graph/genome.ts';
 import { probe, structuralKey } from '../../src/graph/keys.ts';
 import { parseLayer } from '../../src/graph/text.ts';
+import type { Proposal } from '../../src/search/algorithm.ts';
 import { Identifier } from '../../src/search/identity.ts';
 import { configOf, searchIn } from './fake.ts';
 
 const NOTHING = { knownStructure: () => null };
-/** Every look at this clock takes a millisecond. */
-const ticking = () => {
-  let now = 0;
-  return { now: () => now++ };
-};
 
 const run = (changes: Partial<Run> = {}): Run => ({
   ...{ id: 1, started: '', config: {}, protocolKey: 'p', protocol: null, horizon: 0 },
   ...{ seconds: 0, stopped: null, proposals: 0, evaluated: 0, bestFitness: null, ...changes },
 });
 
+/** Every look at its clock takes a millisecond. */
+function identifierOf({ store = openStore(':memory:'), batchIndependent = false, of = {} } = {}) {
+  let now = 0;
+  const clock = { now: () => now++ };
+  return new Identifier({ store, run: run(of), clock, config: { batchIndependent } });
+}
+
+const random = (text: string): Proposal => ({
+  genome: genomeOf(parseLayer(text)),
+  origin: { kind: 'random' },
+});
+
 describe('an identifier', () => {
   test('probes what it does not know, and counts the probes and their time', () => {
-    const identifier = new Identifier(openStore(':memory:'), run(), ticking());
-    const layer = parseLayer('x * sigmoid(x)');
-    const structure = identifier.structureOf(genomeOf(layer));
-    expect(structure).toMatchObject({ structuralKey: structuralKey(layer) });
-    expect(identifier.cost).toEqual({ probes: 0, seconds: 0.001 });
-    const identity = identifier.identify(structure, NOTHING);
+    const identifier = identifierOf();
+    const proposal = random('x * sigmoid(x)');
+    const layer = layerOf(proposal.genome);
     const { functionalKey } = probe(layer) as { functionalKey: string };
-    expect(identity).toEqual({ by: 'probe', functionalKey });
+    expect(identifier.cost).toEqual({ probes: 0, seconds: 0 });
+    expect(identifier.identify(proposal, NOTHING)).toEqual({
+      ...proposal,
+      identity: { structuralKey: structuralKey(layer), recognised: false, functionalKey },
+    });
     expect(identifier.cost).toEqual({ probes: 1, seconds: 0.002 });
   });
 
@@ -37,40 +46,46 @@ describe('an identifier', () => {
     ['v0 + v1', 'constant'],
     ['exp(exp(exp(exp(abs(x) + v1 + v1))))', 'not-finite'],
   ] as const)('names the flaw of %s: %s', (text, flaw) => {
-    const identifier = new Identifier(openStore(':memory:'), run(), ticking());
-    const structure = identifier.structureOf(genomeOf(parseLayer(text)));
-    expect(identifier.identify(structure, NOTHING)).toEqual({
-      ...{ by: 'probe', functionalKey: null, flaw },
-    });
+    const { identity } = identifierOf().identify(random(text), NOTHING);
+    expect(identity).toMatchObject({ recognised: false, functionalKey: null, flaw });
+  });
+
+  test('rejects what depends on the batch where that is asked for, without a probe', () => {
+    const proposal = random('x / rms[bwh](x)');
+    const baseline = { ...proposal, origin: { kind: 'baseline', name: 'A' } } as const;
+    const identifier = identifierOf({ batchIndependent: true });
+    const { identity } = identifier.identify(proposal, NOTHING);
+    const flaw = 'batch-dependent';
+    expect(identity).toMatchObject({ recognised: false, functionalKey: null, flaw });
+    expect(identifier.cost).toEqual({ probes: 0, seconds: 0.001 });
+    expect(identifier.identify(baseline, NOTHING).identity.functionalKey).not.toBeNull();
+    expect(identifierOf().identify(proposal, NOTHING).identity.functionalKey).not.toBeNull();
   });
 
   test('believes proposals in flight, without a probe', () => {
-    const identifier = new Identifier(openStore(':memory:'), run(), ticking());
-    const structure = identifier.structureOf(genomeOf(parseLayer('tanh(x)')));
-    const known = (entry: KnownStructure) => ({ knownStructure: () => entry });
-    const asFunction = known({ functionalKey: 'f', outcome: 'evaluated' });
-    const asConstant = known({ functionalKey: null, outcome: 'constant' });
-    const asBatchDependent = known({ functionalKey: null, outcome: 'batch-dependent' });
-    expect(identifier.identify(structure, asFunction)).toEqual({
-      ...{ by: 'structure', functionalKey: 'f' },
+    const identifier = identifierOf();
+    const identityBy = (entry: KnownStructure) =>
+      identifier.identify(random('tanh(x)'), { knownStructure: () => entry }).identity;
+    expect(identityBy({ functionalKey: 'f', outcome: 'evaluated' })).toMatchObject({
+      ...{ recognised: true, functionalKey: 'f' },
     });
-    expect(identifier.identify(structure, asConstant)).toEqual({
-      ...{ by: 'structure', functionalKey: null, flaw: 'constant' },
+    expect(identityBy({ functionalKey: null, outcome: 'constant' })).toMatchObject({
+      ...{ recognised: true, functionalKey: null, flaw: 'constant' },
     });
-    expect(() => identifier.identify(structure, asBatchDependent)).toThrow(/^internal: /);
+    const batchDependent = { functionalKey: null, outcome: 'batch-dependent' } as const;
+    expect(() => identityBy(batchDependent)).toThrow(/^internal: /);
     expect(identifier.cost.probes).toBe(0);
   });
 
   test('knows what its run has committed, and other runs up to its horizon', async () => {
     const { store, summary, candidates } = await searchIn({ config: configOf() });
-    const { genome, functionalKey } = candidates.find((c) => c.functionalKey !== null)!;
-    const by = (changes: Partial<Run>) => {
-      const identifier = new Identifier(store, run(changes), ticking());
-      return identifier.identify(identifier.structureOf(genome), NOTHING);
-    };
+    const candidate = candidates.find((c) => c.functionalKey !== null)!;
+    const { functionalKey } = candidate;
+    const by = (of: Partial<Run>) =>
+      identifierOf({ store, of }).identify(candidate, NOTHING).identity;
     const [id, all] = [summary.runId, candidates.length];
-    expect(by({ id })).toEqual({ by: 'structure', functionalKey });
-    expect(by({ id: id + 1, horizon: all })).toEqual({ by: 'structure', functionalKey });
-    expect(by({ id: id + 1, horizon: 0 })).toEqual({ by: 'probe', functionalKey });
+    expect(by({ id })).toMatchObject({ recognised: true, functionalKey });
+    expect(by({ id: id + 1, horizon: all })).toMatchObject({ recognised: true, functionalKey });
+    expect(by({ id: id + 1, horizon: 0 })).toMatchObject({ recognised: false, functionalKey });
   });
 });
