@@ -5,7 +5,12 @@ declare module 'jstat' {
     inv(p: number, degreesOfFreedom: number): number;
     cdf(x: number, degreesOfFreedom: number): number;
   }
+  interface Beta {
+    /** The quantile of probability `p`. */
+    inv(p: number, alpha: number, beta: number): number;
+  }
   export interface JStat {
     readonly studentt: Distribution;
+    readonly beta: Beta;
   }
 }

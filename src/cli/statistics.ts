@@ -3,10 +3,11 @@ import type { JStat } from 'jstat';
 
 /** Loaded when it is first needed: most leaderboards have single evaluations, and start sooner without it. */
 let loaded: JStat | undefined;
-function studentT(): JStat['studentt'] {
+function jStat(): JStat {
   loaded ??= createRequire(import.meta.url)('jstat') as JStat;
-  return loaded.studentt;
+  return loaded;
 }
+const studentT = () => jStat().studentt;
 
 /** How sure the intervals are. */
 export const CONFIDENCE = 0.95;
@@ -68,4 +69,21 @@ export function welch(a: readonly number[], b: readonly number[]): WelchTest | n
     p: 2 * studentT().cdf(-Math.abs(difference / error), degreesOfFreedom),
     degreesOfFreedom,
   };
+}
+
+/** How far Student's t lies from 0, to either side, with probability `p` at most. */
+export const tailOfT = (p: number, degreesOfFreedom: number): number =>
+  studentT().inv(1 - p / 2, degreesOfFreedom);
+
+/**
+ * The exact confidence interval of a proportion of which `count` of `total` is a sample (Clopper and Pearson,
+ * Biometrika 26, 1934): it covers the truth at least as often as it says. Null for a sample of nothing.
+ */
+export function intervalOfShare(count: number, total: number): Interval | null {
+  if (total === 0) return null;
+  const tail = (1 - CONFIDENCE) / 2;
+  const { beta } = jStat();
+  const low = count === 0 ? 0 : beta.inv(tail, count, total - count + 1);
+  const high = count === total ? 1 : beta.inv(1 - tail, count + 1, total - count);
+  return [low, high];
 }
