@@ -102,9 +102,10 @@ class Faker {
     this.#ready.push({
       ...{ index, genome, origin, structuralKey: key, functionalKey, outcome },
       tier: before ? 'structural' : null,
-      repeat: before || functionalKey === null ? null : 0,
+      evaluations: functionalKey === null ? null : 1,
+      evaluation: before || functionalKey === null ? null : { repeat: 0, outcome, seconds: 1 },
+      audit: null,
       fitness: member?.fitness ?? null,
-      seconds: 1,
     });
     if (this.#ready.length >= BATCH) this.#commit();
   }
@@ -142,8 +143,8 @@ class Faker {
   /** More evaluations of every tenth of the functions that were just scored. */
   #repeat(at: string): void {
     const { protocolKey } = this.#run;
-    for (const { repeat, functionalKey, outcome, fitness } of this.#ready) {
-      if (repeat === null || functionalKey === null || outcome.outcome !== 'evaluated') continue;
+    for (const { evaluation, functionalKey, outcome, fitness } of this.#ready) {
+      if (!evaluation || functionalKey === null || outcome.outcome !== 'evaluated') continue;
       if (unitOf(`again ${functionalKey}`) >= 0.1) continue;
       for (let n = 1; n < 5; n++)
         this.#store.saveEvaluation({

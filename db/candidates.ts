@@ -19,19 +19,24 @@ export interface Candidate {
   readonly tier: Tier | null;
   /** Which evaluation of its function it caused, from 0; null where it caused none. */
   readonly repeat: number | null;
-  /** Where it caused no evaluation, the seconds in here are 0. */
+  /**
+   * What it is worth: the means of all evaluations of its function that count for it, or their rejection.
+   * As it is stored, the seconds in here are 0.
+   */
   readonly outcome: Outcome;
+  /** How many evaluations that are; null where it has no function. */
+  readonly evaluations: number | null;
   /** Mean accuracy over the anchors, where it has any. */
   readonly fitness: number | null;
 }
 
 /** What of a candidate's outcome does not depend on the machine's speed, as JSON. */
-function numbersOf(outcome: Outcome): string {
+export function numbersOf(outcome: Outcome): string {
   if (outcome.outcome !== 'evaluated') return encode({ ...outcome, outcome: undefined });
   return encode({ perAnchor: outcome.perAnchor.map((score) => ({ ...score, seconds: 0 })) });
 }
 
-const outcomeOf = (name: OutcomeName, numbers: string): Outcome =>
+export const outcomeOf = (name: OutcomeName, numbers: string): Outcome =>
   ({ outcome: name, ...(decode(numbers) as object) }) as Outcome;
 
 interface Row {
@@ -47,6 +52,7 @@ interface Row {
   repeat: number | null;
   outcome: OutcomeName;
   numbers: string;
+  evaluations: number | null;
   fitness: number | null;
 }
 
@@ -65,6 +71,7 @@ const fromRow = (row: Row): Candidate => ({
   tier: row.tier,
   repeat: row.repeat,
   outcome: outcomeOf(row.outcome, row.numbers),
+  evaluations: row.evaluations,
   fitness: row.fitness,
 });
 
@@ -86,11 +93,11 @@ export interface KnownStructure {
 }
 
 const COLUMNS = `run, idx, genome, structural_key, functional_key, origin, parent, baseline, tier,
-  repeat, outcome, numbers, fitness`;
+  repeat, outcome, numbers, evaluations, fitness`;
 
 export function candidateRepository(db: Database) {
   const insert = db.prepare(
-    `INSERT INTO candidates (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO candidates (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const one = db.prepare(`SELECT ${COLUMNS} FROM candidates WHERE run = ? AND idx = ?`);
   const all = db.prepare(`SELECT ${COLUMNS} FROM candidates WHERE run = ? ORDER BY idx`);
@@ -138,6 +145,7 @@ export function candidateRepository(db: Database) {
         c.repeat,
         c.outcome.outcome,
         numbersOf(c.outcome),
+        c.evaluations,
         c.fitness,
       );
       return Number(lastInsertRowid);

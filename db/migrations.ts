@@ -183,4 +183,36 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX candidates_by_run_and_structure ON candidates (run, structural_key)
     WHERE outcome <> 'batch-dependent';
   `,
+  `
+  -- How many evaluations of its function the outcome is the mean of, or rests on where it is a rejection;
+  -- null where it has no function.
+  ALTER TABLE candidates ADD COLUMN evaluations INTEGER;
+  UPDATE candidates SET evaluations = 1 WHERE functional_key IS NOT NULL;
+  -- The evaluations that a run caused of a function.
+  CREATE INDEX candidates_by_evaluation ON candidates (functional_key, run, idx, repeat)
+    WHERE repeat IS NOT NULL;
+
+  -- Of the coordinating thread: seconds spent on the keys of proposals, and how often that took a probe.
+  ALTER TABLE sessions ADD COLUMN screening REAL NOT NULL DEFAULT 0;
+  ALTER TABLE sessions ADD COLUMN probes INTEGER NOT NULL DEFAULT 0;
+
+  -- Evaluations that only check what a cache says. No decision depends on them.
+  CREATE TABLE audits (
+    candidate INTEGER PRIMARY KEY REFERENCES candidates (id),
+    kind TEXT NOT NULL CHECK (kind IN ('hit')),
+    functional_key TEXT NOT NULL,
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    outcome TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    at TEXT NOT NULL
+  ) STRICT;
+
+  -- What runs did before there was a choice.
+  UPDATE runs SET config = json_set(config,
+    '$.cache', json('{"by":"function","mantissaBits":20,"evaluations":1,"forget":0,"capacity":10000000,"shared":true,"audit":0}'),
+    '$.functionalChange', 0,
+    '$.tabu', json('{"limit":0,"attempts":10}'))
+  WHERE json_type(config, '$.cache') IS NULL;
+  `,
 ];

@@ -51,6 +51,8 @@ const COUNT_EVALUATIONS = `
 const DELETE = `
   DELETE FROM evaluations WHERE ${GONE};
   DELETE FROM rejections WHERE ${GONE};
+  DELETE FROM audits WHERE candidate IN
+    (SELECT id FROM candidates WHERE run IN (SELECT id FROM runs WHERE remnant = 1));
   DELETE FROM sessions WHERE run IN (SELECT id FROM runs WHERE remnant = 1);
   DELETE FROM faults WHERE run IN (SELECT id FROM runs WHERE remnant = 1);`;
 
@@ -68,7 +70,8 @@ const CLEAR = `
       AND runs.protocol_key = standings.protocol_key AND runs.remnant = 0);
   DELETE FROM protocols WHERE key NOT IN (SELECT protocol_key FROM runs)
     AND key NOT IN (SELECT protocol_key FROM evaluations)
-    AND key NOT IN (SELECT protocol_key FROM rejections);
+    AND key NOT IN (SELECT protocol_key FROM rejections)
+    AND key NOT IN (SELECT protocol_key FROM audits);
   DROP TABLE temp.kept;`;
 
 /**

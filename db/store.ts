@@ -1,3 +1,5 @@
+import type { Outcome } from '../src/eval/outcome.ts';
+import { type Audit, auditRepository } from './audits.ts';
 import { type Candidate, candidateRepository } from './candidates.ts';
 import { explaining } from './errors.ts';
 import { evaluationRepository, type NewEvaluation } from './evaluations.ts';
@@ -11,10 +13,21 @@ import { type NewRun, type Run, runRepository } from './runs.ts';
 import { type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
 
-/** A candidate that is ready to be committed. */
-export interface Settled extends Candidate {
+/** An evaluation that a candidate caused, as it ended: not what the candidate is worth, if others count too. */
+export interface CausedEvaluation {
+  /** Which one of its function, from 0. */
+  readonly repeat: number;
+  readonly outcome: Outcome;
   /** Time that a worker spent on it. */
   readonly seconds: number;
+}
+
+/** A candidate that is ready to be committed. */
+export interface Settled extends Omit<Candidate, 'repeat'> {
+  /** Null where it caused none. */
+  readonly evaluation: CausedEvaluation | null;
+  /** Null where it was not audited. */
+  readonly audit: Audit | null;
 }
 
 /** What a run's session is known by, and the time it has taken. */
@@ -60,6 +73,7 @@ export class Store {
   readonly runs: ReturnType<typeof runRepository>;
   readonly candidates: ReturnType<typeof candidateRepository>;
   readonly evaluations: ReturnType<typeof evaluationRepository>;
+  readonly audits: ReturnType<typeof auditRepository>;
   readonly sessions: ReturnType<typeof sessionRepository>;
   readonly faults: ReturnType<typeof faultRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
@@ -75,6 +89,7 @@ export class Store {
     this.runs = runRepository(db);
     this.candidates = candidateRepository(db);
     this.evaluations = evaluationRepository(db);
+    this.audits = auditRepository(db);
     this.sessions = sessionRepository(db);
     this.faults = faultRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
@@ -172,17 +187,15 @@ export class Store {
   }
 
   #insert(run: Run, settled: Settled, at: string) {
-    const { functionalKey, repeat, outcome, seconds } = settled;
-    const candidate = this.candidates.insert(run.id, settled);
+    const { functionalKey, evaluation, outcome, audit } = settled;
+    const repeat = evaluation?.repeat ?? null;
+    const candidate = this.candidates.insert(run.id, { ...settled, repeat });
     const { protocolKey } = run;
     if (functionalKey === null) return;
-    if (repeat === null) {
-      if (outcome.outcome === 'evaluated') this.evaluations.met(protocolKey, functionalKey);
-      return;
-    }
-    this.evaluations.insert({
-      ...{ protocolKey, functionalKey, repeat, candidate, at, seconds, outcome },
-    });
+    const of = { protocolKey, functionalKey, candidate, at };
+    if (evaluation) this.evaluations.insert({ ...of, ...evaluation });
+    else if (outcome.outcome === 'evaluated') this.evaluations.met(protocolKey, functionalKey);
+    if (audit) this.audits.insert({ ...of, ...audit });
   }
 
   #write<T>(work: () => T, { undo = false } = {}): T {

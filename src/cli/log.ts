@@ -154,8 +154,8 @@ function openAppending(file: string): number {
   }
 }
 
-const plain = ({ index, origin, outcome, tier, fitness, seconds }: Settled) => ({
-  ...{ index, origin, outcome, tier, fitness, seconds },
+const plain = ({ index, origin, outcome, tier, fitness, evaluation }: Settled) => ({
+  ...{ index, origin, outcome, tier, fitness, seconds: evaluation?.seconds ?? 0 },
 });
 
 /**

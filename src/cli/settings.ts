@@ -43,6 +43,30 @@ export const SEARCH_FLAGS = {
     'reject layers that depend on the batch',
     'switch',
   ),
+  cache: flag('--cache <key>', ['cache', 'by'], 'nothing, structure or function', 'text'),
+  mantissaBits: flag(
+    '--mantissa-bits <m>',
+    ['cache', 'mantissaBits'],
+    'digits of a function that are compared',
+  ),
+  cacheEvaluations: flag(
+    '--cache-evaluations <m>',
+    ['cache', 'evaluations'],
+    'evaluations of a function before a hit is final',
+  ),
+  forget: flag('--forget <p>', ['cache', 'forget'], 'probability that a final hit is forgotten'),
+  cacheCapacity: flag('--cache-capacity <n>', ['cache', 'capacity'], 'functions remembered'),
+  audit: flag('--audit <share>', ['cache', 'audit'], 'share of hits that is evaluated again'),
+  functionalChange: flag(
+    '--functional-change <n>',
+    ['functionalChange'],
+    'mutate again, at most so often, until the function changes',
+  ),
+  tabu: flag(
+    '--tabu <n>',
+    ['tabu', 'limit'],
+    'leave functions alone after this many proposals of them',
+  ),
   baseline: flag('--baseline <name...>', ['baselines'], 'layers of the zoo to score', 'list'),
   warmStart: flag('--warm-start <name...>', ['warmStart'], 'layers of the zoo to evolve', 'list'),
 } as const;

@@ -16,6 +16,7 @@ import { MAX_NODES } from '../graph/genome.ts';
 import { ZOO } from '../graph/zoo.ts';
 import { didYouMean } from '../suggest.ts';
 import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
+import { cacheShape } from './cache.ts';
 import { PRIMITIVES } from './space.ts';
 import { stopShape } from './stop.ts';
 
@@ -60,6 +61,16 @@ const configShape = settings({
   baselines: zooNames(),
   /** Layers of the zoo that are evaluated first and belong to the population. */
   warmStart: zooNames(),
+  cache: cacheShape,
+  /** How often, at most, a mutated genome that still computes what its parent does is mutated again; 0 for never. */
+  functionalChange: wholeNumber(0, 1000),
+  /** Keeps the search away from functions that it knows well enough. */
+  tabu: settings({
+    /** Proposals of a function after which it is over-explored; 0 for never. */
+    limit: wholeNumber(0, 1_000_000_000),
+    /** How often a proposal of such a function is drawn, at most; the last draw is taken whatever it is. */
+    attempts: wholeNumber(1, 1000),
+  }),
   protocol: protocolSchema,
 });
 
@@ -92,6 +103,17 @@ const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
   batchIndependent: false,
   baselines: ['BN-ReLU', 'BN-SiLU', 'EvoNorm-B0', 'EvoNorm-S0'],
   warmStart: [],
+  cache: {
+    by: 'function',
+    mantissaBits: 20,
+    evaluations: 1,
+    forget: 0,
+    capacity: 100_000,
+    shared: true,
+    audit: 0.01,
+  },
+  functionalChange: 0,
+  tabu: { limit: 0, attempts: 10 },
 };
 
 /** Presets by name; each goes with the protocol preset of the same name. */

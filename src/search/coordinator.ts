@@ -91,7 +91,7 @@ export class Coordinator {
     this.#members = this.#storedMembers();
     this.#counts = countFunnel(store.candidates.funnel(run.id));
     const best = store.candidates.best(run.id);
-    this.#best = best && better(null, { ...best, seconds: 0 });
+    this.#best = best && better(null, best);
     const { proposals, evaluated } = this.#counts;
     this.#reached = { proposals, evaluations: evaluated, best: this.#best };
   }

@@ -27,9 +27,10 @@ const free = (outcome: Outcome): JobResult => ({
 
 const settle = ({ screened, repeat }: Entry, { outcome, seconds }: JobResult): Settled => ({
   ...screened,
-  repeat,
   outcome,
-  seconds,
+  evaluations: screened.functionalKey === null ? null : 1,
+  evaluation: repeat === null ? null : { repeat, outcome, seconds },
+  audit: null,
   fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
 });
 

@@ -1,4 +1,4 @@
-import type { FunnelRow, Tier } from '../../db/candidates.ts';
+import type { Candidate, FunnelRow, Tier } from '../../db/candidates.ts';
 import type { Settled } from '../../db/store.ts';
 import { OUTCOME_NAMES, type OutcomeName } from '../eval/outcome.ts';
 import type { Genome } from '../graph/genome.ts';
@@ -32,12 +32,12 @@ export function countFunnel(rows: readonly FunnelRow[]): FunnelCounts {
   return { proposals, outcomes, cacheHits, evaluated };
 }
 
-function rowOf({ outcome, tier, functionalKey, repeat }: Settled): FunnelRow {
-  const isHit = functionalKey !== null && repeat === null;
+function rowOf({ outcome, tier, functionalKey, evaluation }: Settled): FunnelRow {
+  const isHit = functionalKey !== null && evaluation === null;
   return {
     outcome: outcome.outcome,
     count: 1,
-    trained: repeat === null ? 0 : 1,
+    trained: evaluation === null ? 0 : 1,
     structural: isHit && tier === 'structural' ? 1 : 0,
     functional: isHit && tier === 'functional' ? 1 : 0,
   };
@@ -68,7 +68,10 @@ export interface Best {
 }
 
 /** The better one; the earlier one where both are as good. */
-export const better = (best: Best | null, { index, genome, fitness }: Settled): Best | null =>
+export const better = (
+  best: Best | null,
+  { index, genome, fitness }: Pick<Candidate, 'index' | 'genome' | 'fitness'>,
+): Best | null =>
   index >= 0 && fitness !== null && (best === null || fitness > best.fitness)
     ? { index, genome, fitness }
     : best;

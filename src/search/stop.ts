@@ -37,9 +37,9 @@ export interface Reached {
 
 /** What is reached after one more candidate. */
 export function advance(reached: Reached, candidate: Settled): Reached {
-  const { index, repeat, outcome } = candidate;
+  const { index, evaluation, outcome } = candidate;
   if (index < 0) return reached;
-  const trained = repeat !== null && outcome.outcome === 'evaluated';
+  const trained = evaluation !== null && outcome.outcome === 'evaluated';
   return {
     proposals: reached.proposals + 1,
     evaluations: reached.evaluations + (trained ? 1 : 0),

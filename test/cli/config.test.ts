@@ -69,6 +69,9 @@ describe('the schema of configuration files', () => {
     ...[{ protocol: { step: 1 } }, { protocol: { anchors: [] } }, { protocol: { timeout: 0 } }],
     ...[{ protocol: { quality: { minAccuracy: 2 } } }, { protocol: { dataset: { name: 'x' } } }],
     { protocol: { optimiser: { momentum: 1 } } },
+    ...[{ cache: { by: 'graph' } }, { cache: { mantissaBits: 0 } }, { cache: { forget: 1.5 } }],
+    ...[{ cache: { evaluations: 0 } }, { cache: { shared: 'yes' } }, { cache: { size: 9 } }],
+    ...[{ functionalChange: -1 }, { tabu: 5 }, { tabu: { attempts: 0 } }],
   ];
 
   test.each(FILES)('refuses %j, as a search does', (file) => {

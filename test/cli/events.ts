@@ -1,12 +1,19 @@
 // The events of a small search, for what watches one.
 import type { Run } from '../../db/runs.ts';
 import type { Settled } from '../../db/store.ts';
+import type { Outcome } from '../../src/eval/outcome.ts';
 import { genomeOf } from '../../src/graph/genome.ts';
 import { parseLayer } from '../../src/graph/text.ts';
 import { addToFunnel, countFunnel } from '../../src/search/progress.ts';
 import type { Progress, SearchEvent } from '../../src/search/run.ts';
 
 const genome = genomeOf(parseLayer('tanh(x) / rms[whc](x)'));
+const outcome: Outcome = {
+  outcome: 'evaluated',
+  perAnchor: [0.7, 0.8].map((accuracy, i) => ({
+    ...{ anchor: `a${i}`, accuracy, loss: 0, steps: 1, seconds: 1 },
+  })),
+};
 export const settled: Settled = {
   index: 3,
   genome,
@@ -14,20 +21,16 @@ export const settled: Settled = {
   functionalKey: 'f',
   origin: { kind: 'random' },
   tier: null,
-  repeat: 0,
-  outcome: {
-    outcome: 'evaluated',
-    perAnchor: [0.7, 0.8].map((accuracy, i) => ({
-      ...{ anchor: `a${i}`, accuracy, loss: 0, steps: 1, seconds: 1 },
-    })),
-  },
+  outcome,
+  evaluations: 1,
+  evaluation: { repeat: 0, outcome, seconds: 1 },
+  audit: null,
   fitness: 0.75,
-  seconds: 1,
 };
 export const rejected: Settled = {
   ...settled,
   index: 4,
-  repeat: null,
+  evaluation: null,
   tier: 'functional',
   outcome: { outcome: 'constant' },
   fitness: null,

@@ -7,6 +7,16 @@ import { runSearch } from '../../src/search/run.ts';
 import { configOf, FakePool, searchIn, trajectory } from '../search/fake.ts';
 import { inFolder } from './records.ts';
 
+/** What runs did before there was a choice. */
+const BEFORE = {
+  cache: {
+    ...{ by: 'function', mantissaBits: 20, evaluations: 1, forget: 0 },
+    ...{ capacity: 10_000_000, shared: true, audit: 0 },
+  },
+  functionalChange: 0,
+  tabu: { limit: 0, attempts: 10 },
+};
+
 /** A database as the first version wrote it, with two runs of which the second one was killed. */
 function writeVersion1(path: string): void {
   const db = new Database(path);
@@ -22,7 +32,8 @@ function writeVersion1(path: string): void {
     INSERT INTO candidates (run, idx, genome, structural_key, functional_key, origin, repeat, outcome,
       numbers, fitness)
     VALUES (1, 0, '{"nodes":[{"op":"neg","args":[0]}]}', 's', 'f', 'random', 0, 'evaluated',
-      '{"perAnchor":[{"anchor":"a","accuracy":0.5,"loss":1,"steps":3,"seconds":0}]}', 0.5);
+      '{"perAnchor":[{"anchor":"a","accuracy":0.5,"loss":1,"steps":3,"seconds":0}]}', 0.5),
+      (1, 1, '{"nodes":[{"op":"neg","args":[1]}]}', 't', NULL, 'random', NULL, 'constant', '{}', NULL);
     INSERT INTO evaluations VALUES ('p1', 'f', 0, 0, 'a', 0.5, 1, 3, 2, 1, '2026-01-01T00:00:01.000Z');`);
   db.close();
 }
@@ -37,12 +48,18 @@ describe.each([
       writeVersion1(path);
       const store = openStore(path, options);
       expect(store.runs.list().map(({ config }) => config)).toEqual([
-        { seed: 7, tournament: 0.05, stop: { proposals: 40 } },
-        { warmStart: [], stop: { proposals: 1_000_000_000 } },
+        { seed: 7, tournament: 0.05, stop: { proposals: 40 }, ...BEFORE },
+        { warmStart: [], stop: { proposals: 1_000_000_000 }, ...BEFORE },
       ]);
-      expect(store.runs.byId(1)).toMatchObject({ proposals: 1, seconds: 3.5, stopped: 'finished' });
+      expect(store.runs.byId(1)).toMatchObject({ proposals: 2, seconds: 3.5, stopped: 'finished' });
       expect(store.runs.byId(2)).toMatchObject({ horizon: 1, seconds: 9.25, stopped: null });
-      expect(store.candidates.at(1, 0)).toMatchObject({ functionalKey: 'f', fitness: 0.5 });
+      expect(store.candidates.at(1, 0)).toMatchObject({
+        functionalKey: 'f',
+        fitness: 0.5,
+        evaluations: 1,
+      });
+      expect(store.candidates.at(1, 1)).toMatchObject({ functionalKey: null, evaluations: null });
+      expect(store.audits.ofRun(1)).toEqual([]);
       expect(store.evaluations.ofFunction('p1', 'f')).toHaveLength(1);
       expect(store.sessions.ofRun(1)).toEqual([]);
       expect(store.faults.ofRun(1)).toEqual([]);
@@ -65,8 +82,14 @@ function downgrade(newer: string, path: string): void {
     db.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all().join(', ');
   for (const table of ['protocols', 'runs', 'candidates', 'evaluations', 'rejections'])
     db.exec(`INSERT INTO ${table} SELECT ${columnsOf(table)} FROM newer.${table}`);
-  const { stop, ...config } = configOf({ stop: { proposals: 60 } });
-  const old = JSON.stringify({ ...config, proposals: stop.proposals });
+  const {
+    stop: _stop,
+    cache: _cache,
+    functionalChange: _change,
+    tabu: _tabu,
+    ...config
+  } = configOf();
+  const old = JSON.stringify({ ...config, proposals: 60 });
   db.prepare("UPDATE runs SET config = ?, stopped = 'interrupted'").run(old);
   db.close();
 }
@@ -74,13 +97,14 @@ function downgrade(newer: string, path: string): void {
 test('a run of version 1 goes on to what it would have been', () =>
   inFolder(async (folder) => {
     const [newer, path] = [join(folder, 'new.db'), join(folder, 'old.db')];
-    const whole = await searchIn({ config: configOf() });
+    const config = configOf(BEFORE);
+    const whole = await searchIn({ config });
     const part = openStore(newer);
-    await searchIn({ config: configOf({ stop: { proposals: 60 } }), store: part });
+    await searchIn({ config: configOf({ ...BEFORE, stop: { proposals: 60 } }), store: part });
     part.close();
     downgrade(newer, path);
     const store = openStore(path);
-    await runSearch({ config: configOf(), store, pool: new FakePool(2), runId: 1 });
+    await runSearch({ config, store, pool: new FakePool(2), runId: 1 });
     expect(trajectory(store, 1)).toEqual(whole.candidates);
     expect(store.sessions.ofRun(1)).toMatchObject([{ number: 1, stopped: 'finished' }]);
     store.close();

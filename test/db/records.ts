@@ -33,8 +33,11 @@ export const evaluated = (...accuracies: number[]): Outcome => ({
   })),
 });
 
-/** A proposal that was evaluated; its keys follow from its index unless told. */
-export function settled(index: number, changes: Partial<Settled> = {}): Settled {
+/** A proposal that was evaluated; its keys follow from its index unless told. Without repeat it caused no evaluation. */
+export function settled(
+  index: number,
+  { repeat = 0, ...changes }: Partial<Settled> & { repeat?: number | null } = {},
+): Settled {
   const outcome = changes.outcome ?? evaluated(0.5, 0.7);
   const accuracies = outcome.outcome === 'evaluated' ? outcome.perAnchor : [];
   const mean = accuracies.reduce((sum, { accuracy }) => sum + accuracy, 0) / accuracies.length;
@@ -45,8 +48,9 @@ export function settled(index: number, changes: Partial<Settled> = {}): Settled 
     functionalKey: `f${index}`,
     origin: { kind: 'random' },
     tier: null,
-    repeat: 0,
-    seconds: 2,
+    evaluations: changes.functionalKey === null ? null : 1,
+    evaluation: repeat === null ? null : { repeat, outcome, seconds: 2 },
+    audit: null,
     fitness: accuracies.length ? mean : null,
     ...changes,
     outcome,

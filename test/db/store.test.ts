@@ -31,8 +31,9 @@ describe('candidates', () => {
       ...rejections.map((outcome, i) => settled(2 + i, { outcome })),
     ];
     store.commit(run, all, TIME);
-    const timeless = all.map(({ seconds: _, ...candidate }) => ({
+    const timeless = all.map(({ evaluation, audit: _, ...candidate }) => ({
       ...candidate,
+      repeat: evaluation?.repeat ?? null,
       outcome:
         candidate.outcome.outcome === 'evaluated' ? withoutTime(0.5, 0.7) : candidate.outcome,
     }));

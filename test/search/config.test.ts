@@ -58,6 +58,20 @@ describe('the configuration', () => {
     [{ stop: { fitness: 1.5 } }, 'stop.fitness is 1.5; it must be a number from 0 to 1.'],
     [{ stop: { patience: 0.5 } }, 'stop.patience is 0.5; it must be a whole number from 1'],
     [{ stop: { proposal: 5 } }, 'stop.proposal; the settings there are proposals, evaluations,'],
+    [
+      { cache: { by: 'name' } },
+      'cache.by is "name"; it must be one of nothing, structure, function.',
+    ],
+    [
+      { cache: { mantissaBits: 53 } },
+      'cache.mantissaBits is 53; it must be a whole number from 1 to 52',
+    ],
+    [{ cache: { evaluations: 0 } }, 'cache.evaluations is 0; it must be a whole number from 1 to'],
+    [{ cache: { audit: 2 } }, 'cache.audit is 2; it must be a number from 0 to 1.'],
+    [
+      { tabu: { limits: 2 } },
+      'has no setting tabu.limits; the settings there are limit, attempts.',
+    ],
     [{ proposals: 5 }, 'has no setting proposals; the settings there are seed, stop,'],
     [{ windows: 5 }, 'has no setting windows'],
     [{ protocol: 3 }, 'protocol is 3; it must be an object.'],
