@@ -3,8 +3,16 @@ import type { Database } from 'better-sqlite3';
 /** How a session of a run ended. */
 export type Stop = 'finished' | 'interrupted' | 'failed';
 
+/** What a session has taken, up to its last commit. */
+export interface SessionCost {
+  readonly seconds: number;
+  /** Of the coordinating thread: seconds spent on the keys of proposals, and how often that took a probe. */
+  readonly screening: number;
+  readonly probes: number;
+}
+
 /** One time that somebody worked on a run. */
-export interface Session {
+export interface Session extends SessionCost {
   readonly run: number;
   /** From 1. */
   readonly number: number;
@@ -12,8 +20,6 @@ export interface Session {
   readonly started: string;
   /** Null while it lasts, and where it was killed. */
   readonly ended: string | null;
-  /** Time spent, up to its last commit. */
-  readonly seconds: number;
   readonly workers: number;
   readonly stopped: Stop | null;
   /** Why it ended: what it reached, the signal, or what went wrong. */
@@ -21,9 +27,8 @@ export interface Session {
 }
 
 /** How a session ends. */
-export interface SessionEnd {
+export interface SessionEnd extends SessionCost {
   readonly ended: string;
-  readonly seconds: number;
   readonly stopped: Stop;
   readonly detail: string | null;
 }
@@ -36,9 +41,10 @@ export function sessionRepository(db: Database) {
     RETURNING number`)
     .pluck();
   const ofRun = db.prepare('SELECT * FROM sessions WHERE run = ? ORDER BY number');
-  const spend = db.prepare('UPDATE sessions SET seconds = ? WHERE run = ? AND number = ?');
+  const COST = 'seconds = $seconds, screening = $screening, probes = $probes';
+  const spend = db.prepare(`UPDATE sessions SET ${COST} WHERE run = $run AND number = $number`);
   const end = db.prepare(`
-    UPDATE sessions SET ended = $ended, seconds = $seconds, stopped = $stopped, detail = $detail
+    UPDATE sessions SET ended = $ended, ${COST}, stopped = $stopped, detail = $detail
     WHERE run = $run AND number = $number`);
 
   return {
@@ -46,12 +52,12 @@ export function sessionRepository(db: Database) {
     begin: (run: number, session: { readonly started: string; readonly workers: number }): number =>
       insert.get({ run, ...session }) as number,
 
-    /** Notes the time that a session has taken so far. */
-    spent: (run: number, number: number, seconds: number): void =>
-      void spend.run(seconds, run, number),
+    /** Notes what a session has taken so far. */
+    spent: (run: number, number: number, cost: SessionCost): void =>
+      void spend.run({ ...cost, run, number }),
 
     end: (run: number, number: number, how: SessionEnd): void =>
-      void end.run({ run, number, ...how }),
+      void end.run({ ...how, run, number }),
 
     /** Oldest first. */
     ofRun: (run: number): Session[] => ofRun.all(run) as Session[],

@@ -10,7 +10,7 @@ import { type Opened, openForReading, openForWriting } from './open.ts';
 import { protocolRepository } from './protocols.ts';
 import { keepRun, type Pruned, pruneRuns } from './prune.ts';
 import { type NewRun, type Run, runRepository } from './runs.ts';
-import { type Stop, sessionRepository } from './sessions.ts';
+import { type SessionCost, type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
 
 /** An evaluation that a candidate caused, as it ended: not what the candidate is worth, if others count too. */
@@ -30,10 +30,9 @@ export interface Settled extends Omit<Candidate, 'repeat'> {
   readonly audit: Audit | null;
 }
 
-/** What a run's session is known by, and the time it has taken. */
-export interface SessionTime {
+/** What a run's session is known by, and what it has taken so far. */
+export interface SessionTime extends SessionCost {
   readonly number: number;
-  readonly seconds: number;
 }
 
 /** What is noted with a commit. */
@@ -124,7 +123,7 @@ export class Store {
       for (const candidate of settled) this.#insert(run, candidate, moment.at);
       this.runs.stopped(run.id, null, moment.seconds);
       const { session, faults = [] } = moment;
-      if (session) this.sessions.spent(run.id, session.number, session.seconds);
+      if (session) this.sessions.spent(run.id, session.number, session);
       for (const fault of faults) this.faults.insert(run.id, fault);
     });
   }
@@ -135,7 +134,7 @@ export class Store {
       this.runs.stopped(run.id, stop, moment.seconds);
       const { at, session, detail = null, faults = [] } = moment;
       const how = { ended: at, stopped: stop, detail };
-      if (session) this.sessions.end(run.id, session.number, { ...how, seconds: session.seconds });
+      if (session) this.sessions.end(run.id, session.number, { ...session, ...how });
       for (const fault of faults) this.faults.insert(run.id, fault);
     });
   }

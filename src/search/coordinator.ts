@@ -83,8 +83,9 @@ export class Coordinator {
     setMaxListeners(0, this.#stop.signal);
     const onFault = ({ index, kind, message }: Fault) =>
       emit({ type: 'fault', index, kind, message });
-    this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault });
     this.#identifier = new Identifier({ store, run, clock, config });
+    const cost = () => this.#identifier.cost;
+    this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault, cost });
     this.#funnel = new Funnel(store, run);
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;

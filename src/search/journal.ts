@@ -5,6 +5,7 @@ import type { Stop } from '../../db/sessions.ts';
 import type { Moment, Settled, Store } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
 import type { Clock } from './clock.ts';
+import type { IdentityCost } from './identity.ts';
 
 /** How long a locked database is tried again: in general, and for a note that can be done without. */
 const LOCK_PATIENCE_MS = 60_000;
@@ -46,6 +47,8 @@ export interface JournalOptions {
   /** Ends the waiting for a lock. */
   readonly signal: AbortSignal;
   readonly onFault: (fault: Fault) => void;
+  /** What telling what proposals are has taken in this session. */
+  readonly cost: () => IdentityCost;
 }
 
 /** Writes one session of a run into the database. */
@@ -123,7 +126,9 @@ export class Journal {
   }
 
   #moment(): Moment {
-    const session = { number: this.#number, seconds: this.#sessionSeconds };
+    const { seconds: screening, probes } = this.#options.cost();
+    const spent = { seconds: this.#sessionSeconds, screening, probes };
+    const session = { number: this.#number, ...spent };
     const at = this.#options.clock.date().toISOString();
     return { seconds: this.seconds, at, session, faults: this.#faults };
   }

@@ -156,12 +156,15 @@ describe('the statistics of a run', () => {
       store.beginSession(run, { started: at(minute), workers, config: run.config as object });
     const before = (await statsOf(db)).sessions.length;
     const [first, second] = [begin(1, 2), begin(3, 4)];
+    const session = (number: number, seconds: number) => ({
+      ...{ number, seconds, screening: 0, probes: 0 },
+    });
     store.commit(run, [], {
-      ...{ seconds: 9, at: at(2), session: { number: first, seconds: 60 } },
+      ...{ seconds: 9, at: at(2), session: session(first, 60) },
       faults: [{ index: 7, at: at(2), kind: 'thread', message: 'gone' }],
     });
     store.stop(run, 'interrupted', {
-      ...{ seconds: 9, at: at(4), session: { number: second, seconds: 20 }, detail: 'SIGINT' },
+      ...{ seconds: 9, at: at(4), session: session(second, 20), detail: 'SIGINT' },
     });
     store.close();
     const found = await statsOf(db, '1');

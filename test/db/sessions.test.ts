@@ -3,6 +3,7 @@ import type { Fault } from '../../db/faults.ts';
 import { openStore } from '../../db/store.ts';
 import { beginRun, settled, TIME } from './records.ts';
 
+const NOTHING = { seconds: 0, screening: 0, probes: 0 };
 const started = '2026-01-01T00:00:00.000Z';
 
 const fault = (index: number | null, message: string): Fault => ({
@@ -16,24 +17,24 @@ describe('sessions', () => {
     const begin = (run: typeof a, workers: number) =>
       store.beginSession(run, { started, workers, config: { seed: 7 } });
     expect([begin(a, 2), begin(b, 4), begin(a, 3)]).toEqual([1, 1, 2]);
-    const session = { number: 2, seconds: 5 };
+    const session = { number: 2, seconds: 5, screening: 1.5, probes: 7 };
     store.commit(a, [settled(0)], { ...TIME, seconds: 25, session });
     const [first, second] = store.sessions.ofRun(a.id);
     const open = { run: a.id, started, ended: null, stopped: null, detail: null };
-    expect(first).toEqual({ ...open, number: 1, seconds: 0, workers: 2 });
-    expect(second).toEqual({ ...open, number: 2, seconds: 5, workers: 3 });
+    expect(first).toEqual({ ...open, number: 1, ...NOTHING, workers: 2 });
+    expect(second).toEqual({ ...open, ...session, workers: 3 });
     expect(store.runs.byId(a.id)?.seconds).toBe(25);
-    expect(store.sessions.ofRun(b.id)).toMatchObject([{ workers: 4, seconds: 0 }]);
+    expect(store.sessions.ofRun(b.id)).toMatchObject([{ workers: 4, ...NOTHING }]);
   });
 
   test('end in some way, for a reason; the run takes that over until the next one begins', () => {
     const store = openStore(':memory:');
     const run = beginRun(store);
     const begin = (config: object) => store.beginSession(run, { started, workers: 1, config });
-    const session = { number: begin({ seed: 7 }), seconds: 2 };
+    const session = { number: begin({ seed: 7 }), seconds: 2, screening: 0.25, probes: 3 };
     store.stop(run, 'failed', { ...TIME, session, detail: 'The disk is full.' });
     expect(store.runs.byId(run.id)?.stopped).toBe('failed');
-    const ended = { ended: TIME.at, seconds: 2, stopped: 'failed', detail: 'The disk is full.' };
+    const ended = { ...session, ended: TIME.at, stopped: 'failed', detail: 'The disk is full.' };
     expect(store.sessions.ofRun(run.id)).toMatchObject([ended]);
     expect(begin({ seed: 7, stop: 9 })).toBe(2);
     expect(store.runs.byId(run.id)).toMatchObject({ stopped: null, config: { seed: 7, stop: 9 } });
