@@ -1,5 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { Exported } from './exported.ts';
+import { goldenLines, type NamedVector } from './golden.ts';
 
 /** What the Python targets have in common. */
 
@@ -40,6 +41,9 @@ export function moduleDoc({ formula, id, zooName, scores }: Exported): string {
   return `"""${lines.map(inert).join('\n')}\n"""`;
 }
 
+/** Columns of a line of Python, as `ruff format` has it. */
+const LINE = 88;
+
 const LONGEST_FORMULA = 2000;
 
 function equation(formula: string): string[] {
@@ -70,9 +74,28 @@ function wrap(text: string, width: number): string[] {
 /** `def` with its parameters, on one line where they fit. */
 export function signature(name: string, parameters: readonly string[], result: string): string[] {
   const line = `def ${name}(${parameters.join(', ')}) -> ${result}:`;
-  if (line.length <= 84) return [line];
+  if (line.length <= LINE - 4) return [line];
   return [`def ${name}(`, ...parameters.map((p) => `    ${p},`), `) -> ${result}:`];
 }
+
+/** A call that is too long for one line that is `depth` characters in, in three. */
+export function pythonBroken(line: string, depth: number): string[] {
+  if (line.length <= LINE - depth) return [line];
+  const open = line.indexOf('(') + 1;
+  return [line.slice(0, open), `    ${line.slice(open, -1)}`, ')'];
+}
+
+/** A tuple of numbers. */
+export const tuple = (values: readonly number[]): string => `(${values.join(', ')})`;
+
+/** The vectors of the self-test as one text. */
+export const goldenSource = (vectors: readonly NamedVector[]): string =>
+  [
+    '# What the reference computes: `name value value ...;`, images in the order of this module.',
+    '_GOLDEN = """',
+    ...goldenLines(vectors, LINE),
+    '"""',
+  ].join('\n');
 
 /** Lines one level deeper. */
 export const indent = (lines: readonly string[]): string[] =>

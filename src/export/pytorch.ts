@@ -1,75 +1,51 @@
-import { channelAxis, FULL } from '../graph/extent.ts';
-import { isInput, type LayerGraph, type Node } from '../graph/graph.ts';
-import {
-  type ElementwiseName,
-  EPSILON,
-  isElementwise,
-  isMoment,
-  type MomentName,
-  moments,
-  needsMovingStatistics,
-} from '../graph/ops.ts';
-import { atom, type Code, call, type Exprs, negative, product, quotient, sum } from './code.ts';
+import { EPSILON } from '../graph/ops.ts';
+import { Body, type Dialect, type Moving, type Statistic } from './body.ts';
+import { atom, call, negative, product, quotient, sum } from './code.ts';
 import type { CodeStyle, Exported } from './exported.ts';
-import { indent, moduleDoc, pythonFloat, signature } from './python.ts';
+import { golden, namedVectors, type ParameterName } from './golden.ts';
+import {
+  goldenSource,
+  indent,
+  moduleDoc,
+  pythonBroken,
+  pythonFloat,
+  signature,
+  tuple,
+} from './python.ts';
 
 /*
- * A layer as a PyTorch module. Every value has four axes, of size 1 where the value does not vary, so
- * that PyTorch's broadcasting is the layer's; values per group are repeated for the group's channels,
- * which changes no later moment, because groups are equally large. Autograd then gives the layer's
- * gradients: torch.maximum halves them at ties, and torch.abs and torch.sign have derivative 0 at 0.
+ * A layer as a PyTorch module of plain operations, which torch.compile, torch.export and the ONNX exporter
+ * take. Autograd gives the layer's gradients: torch.maximum halves them at ties, and torch.abs and
+ * torch.sign have derivative 0 at 0.
  */
 
-/** The module's source, as `ruff format` leaves it. */
+/** The module's source, as `ruff format` leaves it, with a self-test at its end. */
 export function pytorch(exported: Exported, { className, layout }: CodeStyle): string {
-  const axes = AXES[layout];
-  const body = new Body(exported.layer, axes);
-  const preamble = [moduleDoc(exported), ...imports(body)].join('\n\n');
-  const module = [
-    [`class ${className}(nn.Module):`, ...indent(classDoc(body, axes))],
-    indent(body.buffers.map(({ name }) => `${name}: Tensor`)),
-    indent(constructorSource(exported, body)),
-    indent(forwardSource(body, axes)),
-    body.buffers.length > 0 ? indent(overBatch(axes)) : [],
-    body.grouped ? indent(overGroups(axes)) : [],
+  const module = new Module(exported, AXES[layout]);
+  const { body } = module;
+  const class_ = [
+    [`class ${className}(nn.Module):`, ...indent(module.doc())],
+    indent(body.moving.map(({ name }) => `${name}: Tensor`)),
+    indent(module.constructorSource()),
+    indent(module.forward()),
+    body.moving.length > 0 ? indent(module.overBatch()) : [],
+    body.grouped ? indent(module.overGroups()) : [],
   ];
-  const blocks = module.filter((block) => block.length > 0).map((block) => block.join('\n'));
-  return `${[preamble, ...body.helpers(), blocks.join('\n\n')].join('\n\n\n')}\n`;
+  const moving = body.moving.map(({ name }) => name);
+  const vectors = golden(exported.layer, exported.movingDecay);
+  const blocks = [
+    [moduleDoc(exported), ...module.imports()].join('\n\n'),
+    ...body.helpers(HELPERS),
+    class_
+      .filter((block) => block.length > 0)
+      .map((block) => block.join('\n'))
+      .join('\n\n'),
+    goldenSource(namedVectors(vectors, module.trained, moving, layout)),
+    module.selfTest(className, vectors.shape, vectors.groups).join('\n'),
+    'if __name__ == "__main__":\n    _self_test()',
+  ];
+  return `${blocks.join('\n\n\n')}\n`;
 }
-
-type MomentNode = Extract<Node, { op: MomentName }>;
-
-/** What an expression may use beyond its arguments. */
-interface Context {
-  /** Makes a helper function part of the module, and returns its name. */
-  readonly use: (helper: Helper) => Helper;
-  /** True where the last argument is known to be no smaller than ε. */
-  readonly clear: boolean;
-}
-
-const EPS = atom('self.eps');
-
-const exprs: Exprs<ElementwiseName, Context> = {
-  add: sum,
-  mul: product,
-  div: ([a, b], { use, clear }) => quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
-  max: call('torch.maximum'),
-  neg: negative,
-  sigmoid: call('torch.sigmoid'),
-  tanh: call('torch.tanh'),
-  exp: call('torch.exp'),
-  log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
-  abs: call('torch.abs'),
-  square: call('torch.square'),
-  sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
-};
-
-/** What a moment is made of: the statistic that moves, and whether the moment is its root. */
-const STATISTICS = {
-  mean: { name: 'mean', root: false },
-  rms: { name: 'mean_square', root: true },
-  std: { name: 'variance', root: true },
-} as const satisfies Record<MomentName, { name: string; root: boolean }>;
 
 const HELPERS = {
   _guard: `\
@@ -104,208 +80,249 @@ type Helper = keyof typeof HELPERS;
 const AXES = {
   nchw: {
     shape: '(N, C, H, W)',
+    sequence: '(N, C, L)',
+    width: 3,
     channels: 1,
-    space: '(2, 3)',
-    batch: '(0, 2, 3)',
+    space: [2, 3],
+    batch: [0, 2, 3],
     perChannel: 'view(1, -1, 1, 1)',
     grouped: { dims: '(2, 3, 4)', spread: '-1, -1, self.group_size, -1, -1', merge: '1, 2' },
+    sizes: ['batch', 'channels', 'height', 'width'],
   },
   nhwc: {
     shape: '(N, H, W, C)',
+    sequence: '(N, L, C)',
+    width: 2,
     channels: 3,
-    space: '(1, 2)',
-    batch: '(0, 1, 2)',
+    space: [1, 2],
+    batch: [0, 1, 2],
     perChannel: 'view(1, 1, 1, -1)',
     grouped: { dims: '(1, 2, 4)', spread: '-1, -1, -1, -1, self.group_size', merge: '3, 4' },
+    sizes: ['batch', 'height', 'width', 'channels'],
   },
 } as const;
 
 type Axes = (typeof AXES)[keyof typeof AXES];
 
-/** The parts of longer ones get names, so that no line has to be broken. */
-const LONGEST_EXPRESSION = 64;
-const LONGEST_ARGUMENT = 12;
-const LINE = 88;
+const EPS = atom('self.eps');
 
-interface Buffer {
-  readonly name: string;
-  readonly perChannel: boolean;
-  readonly initial: number;
-}
+const dialectOn = ({ batch, space }: Axes): Dialect<Helper> => ({
+  exprs: {
+    add: sum,
+    mul: product,
+    div: ([a, b], { use, clear }) => quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
+    max: call('torch.maximum'),
+    neg: negative,
+    sigmoid: call('torch.sigmoid'),
+    tanh: call('torch.tanh'),
+    exp: call('torch.exp'),
+    log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
+    abs: call('torch.abs'),
+    square: call('torch.square'),
+    sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
+  },
+  statistic: ({ name, argument, over, moving }: Statistic, use) => {
+    const helper = use(`_${name}`);
+    use('_wide');
+    if (moving) return `self._over_batch(${argument}, ${helper}, self.${moving})`;
+    if (over === 'groups') return `self._over_groups(${argument}, ${helper})`;
+    const dims = { batch, space, image: [1, 2, 3] }[over];
+    return `${helper}(${argument}, ${tuple(dims)})`;
+  },
+  root: (statistic) => `torch.sqrt(${statistic.text} + ${EPS.text})`,
+  assign: (name, expression) => pythonBroken(`${name} = ${expression}`, 8),
+  expand: ['out = out.expand_as(x)'],
+  nameOf: (name) => name,
+});
 
-/** The statements that compute the layer's output, and what they need around them. */
-class Body {
-  readonly statements: string[] = [];
-  readonly buffers: Buffer[] = [];
-  readonly inputs: ReadonlySet<string>;
-  grouped = false;
-  readonly #helpers = new Set<Helper>();
-  readonly #stems = new Map<string, number>();
-  readonly #codes: Code[] = [];
-  readonly #layer: LayerGraph;
+const STATISTIC = 'statistic: Callable[[Tensor, tuple[int, ...]], Tensor]';
+
+/** What v0 and v1 start from. */
+const INITIAL = { v0: 'zeros', v1: 'ones' } as const;
+
+class Module {
+  readonly body: Body<Helper>;
+  readonly #exported: Exported;
   readonly #axes: Axes;
 
-  constructor(layer: LayerGraph, axes: Axes) {
-    this.#layer = layer;
+  constructor(exported: Exported, axes: Axes) {
+    this.#exported = exported;
     this.#axes = axes;
-    this.inputs = new Set(layer.nodes.map((node) => node.op).filter(isInput));
-    const uses = countUses(layer);
-    for (const [id, node] of layer.nodes.entries()) {
-      const code = this.#code(node);
-      const shared = uses[id]! > 1 && isElementwise(node.op);
-      this.#codes.push(shared ? this.#assign('t', code.text) : code);
-    }
-    const { out } = layer.outputs;
-    this.statements.push(`out = ${this.#codes[out]!.text}`);
-    if (layer.nodes[out]!.extent !== FULL) this.statements.push('out = out.expand_as(x)');
+    this.body = new Body(exported.layer, dialectOn(axes));
   }
 
-  get usesEps(): boolean {
-    return this.statements.some((line) => line.includes(EPS.text));
+  get trained(): ParameterName[] {
+    return [...this.#inner, 'gamma', 'beta'];
   }
 
-  /** The functions that the statements call. */
-  helpers(): string[] {
-    const names = Object.keys(HELPERS) as Helper[];
-    return names.filter((name) => this.#helpers.has(name)).map((name) => HELPERS[name]);
+  /** The trained inputs of the graph. */
+  get #inner(): ('v0' | 'v1')[] {
+    return (['v0', 'v1'] as const).filter((name) => this.body.inputs.has(name));
   }
 
-  readonly #use = (helper: Helper): Helper => {
-    this.#helpers.add(helper);
-    return helper;
-  };
-
-  #code(node: Node): Code {
-    const args = node.args.map((id) => this.#codes[id]!);
-    if (isInput(node.op)) return atom(node.op);
-    if (isMoment(node.op)) return this.#moment(node as MomentNode, args[0]!);
-    return this.#expression(node.op as ElementwiseName, args, {
-      use: this.#use,
-      clear: isClear(this.#layer, node.args.at(-1)!),
-    });
+  get #usesEps(): boolean {
+    return this.body.mentions(EPS.text);
   }
 
-  /** Names the longest argument as long as the whole is too long. */
-  #expression(op: ElementwiseName, args: readonly Code[], context: Context): Code {
-    const code = exprs[op](args, context);
-    if (code.text.length <= LONGEST_EXPRESSION) return code;
-    const longest = args.reduce((a, b) => (b.text.length > a.text.length ? b : a));
-    const name = this.#assign('t', longest.text);
-    return this.#expression(
-      op,
-      args.map((a) => (a === longest ? name : a)),
-      context,
-    );
+  imports(): string[] {
+    const { moving, grouped } = this.body;
+    return [
+      ...(moving.length > 0 || grouped ? ['from collections.abc import Callable'] : []),
+      'import torch\nfrom torch import Tensor, nn',
+    ];
   }
 
-  #moment(node: MomentNode, { text }: Code): Code {
-    const argument = text.length > LONGEST_ARGUMENT ? this.#assign('t', text).text : text;
-    const index = node.index.replace('/', '');
-    const { name, root } = STATISTICS[node.op];
-    const statistic = this.#assign(`${name}_${index}`, this.#statistic(node, argument));
-    if (!root) return statistic;
-    return this.#assign(`${node.op}_${index}`, `torch.sqrt(${statistic.text} + ${EPS.text})`);
+  doc(): string[] {
+    const { grouped, moving } = this.body;
+    const { shape, sequence } = this.#axes;
+    const notes = [
+      ...(grouped
+        ? ['groups: the largest divisor of `channels` that is at most this is taken.']
+        : []),
+      ...(moving.length > 0
+        ? [
+            'momentum: of the moving statistics, which evaluation reads in place of moments over the',
+            '    batch: s = (1 - momentum) * s + momentum * statistic of the batch, its variance biased.',
+          ]
+        : []),
+      'affine: whether the output is scaled by gamma and shifted by beta, per channel.',
+      'zero_init: gamma starts at 0, for the last layer of a residual branch.',
+    ];
+    return [`"""Input and output: ${shape}, or ${sequence}.`, '', ...notes, '"""'];
   }
 
-  #statistic(node: MomentNode, argument: string): string {
-    const { extent } = this.#layer.nodes[node.args[0]]!;
-    const { batch, space } = this.#axes;
-    const helper = this.#use(`_${STATISTICS[node.op].name}`);
-    this.#use('_wide');
-    const over = (dims: string) => `${helper}(${argument}, ${dims})`;
-    switch (node.index) {
-      case 'bwh':
-        if (!needsMovingStatistics(node.index, extent)) return over(batch);
-        return `self._over_batch(${argument}, ${helper}, self.${this.#buffer(node)})`;
-      case 'whc':
-        return over('(1, 2, 3)');
-      case 'wh':
-        return over(space);
-      case 'whc/g':
-        if (channelAxis(extent) === '') return over(space);
-        this.grouped = true;
-        return `self._over_groups(${argument}, ${helper})`;
-    }
+  constructorSource(): string[] {
+    const { groups, movingDecay } = this.#exported;
+    const { body } = this;
+    const moving = body.moving.length > 0;
+    const options = [
+      ...(body.grouped ? [`groups: int = ${groups}`] : []),
+      ...(this.#usesEps ? [`eps: float = ${pythonFloat(EPSILON)}`] : []),
+      ...(moving ? [`momentum: float = ${pythonFloat(momentumOf(movingDecay))}`] : []),
+      'affine: bool = True',
+      'zero_init: bool = False',
+    ];
+    return [
+      ...signature('__init__', ['self', 'channels: int', '*', ...options], 'None'),
+      ...indent([
+        'super().__init__()',
+        'self.channels = channels',
+        ...(body.grouped ? GROUPING : []),
+        ...(this.#usesEps ? ['self.eps = eps'] : []),
+        ...(moving ? ['self.momentum = momentum'] : []),
+        ...this.#inner.map(
+          (name) => `self.${name} = nn.Parameter(torch.${INITIAL[name]}(channels))`,
+        ),
+        ...AFFINE,
+        ...body.moving.map(registered),
+      ]),
+    ];
   }
 
-  #buffer({ op, extent }: MomentNode): string {
-    const name = `moving_${STATISTICS[op].name}_${this.buffers.length}`;
-    const initial = moments[op].initialStatistic;
-    this.buffers.push({ name, perChannel: channelAxis(extent) !== '', initial });
-    return name;
+  forward(): string[] {
+    const { channels, perChannel, shape, width } = this.#axes;
+    const wanted = shape.replace('C', '{self.channels}');
+    return [
+      ...signature('forward', ['self', 'x: Tensor'], 'Tensor'),
+      ...indent([
+        'if x.dim() == 3:',
+        `    return self.forward(x.unsqueeze(${width})).squeeze(${width})`,
+        `if x.dim() != 4 or x.size(${channels}) != self.channels:`,
+        `    wanted = f"${wanted}"`,
+        '    raise ValueError(f"expected {wanted}, not {tuple(x.shape)}")',
+        ...(this.body.inputs.has('zero') ? ['zero = x.new_zeros(1, 1, 1, 1)'] : []),
+        ...this.#inner.map((name) => `${name} = self.${name}.${perChannel}`),
+        ...this.body.statements,
+        'if self.gamma is not None:',
+        `    out = self.gamma.${perChannel} * out + self.beta.${perChannel}`,
+        'return out.to(x.dtype)',
+      ]),
+    ];
   }
 
-  /** Gives an expression the next free name of its stem: t1, t2, … or std_wh, std_wh_2, … */
-  #assign(stem: string, expression: string): Code {
-    const count = (this.#stems.get(stem) ?? 0) + 1;
-    this.#stems.set(stem, count);
-    const name = stem === 't' ? `t${count}` : count === 1 ? stem : `${stem}_${count}`;
-    this.statements.push(...broken(`${name} = ${expression}`));
-    return atom(name);
+  overBatch(): string[] {
+    const { batch, perChannel } = this.#axes;
+    return [
+      ...signature('_over_batch', ['self', 'a: Tensor', STATISTIC, 'moving: Tensor'], 'Tensor'),
+      ...indent([
+        '"""The statistic of this batch in training, the moving one in evaluation."""',
+        'if not self.training:',
+        `    return moving.${perChannel}`,
+        `batch = statistic(a, ${tuple(batch)})`,
+        'with torch.no_grad():',
+        '    moving.lerp_(batch.flatten().to(moving.dtype), self.momentum)',
+        'return batch',
+      ]),
+    ];
+  }
+
+  overGroups(): string[] {
+    const { channels, grouped } = this.#axes;
+    return [
+      ...signature('_over_groups', ['self', 'a: Tensor', STATISTIC], 'Tensor'),
+      ...indent([
+        '"""The statistic over space and a group, repeated for the channels of the group."""',
+        `groups = a.unflatten(${channels}, (self.groups, self.group_size))`,
+        `moment = statistic(groups, ${grouped.dims})`,
+        `return moment.expand(${grouped.spread}).flatten(${grouped.merge})`,
+      ]),
+    ];
+  }
+
+  selfTest(
+    className: string,
+    shape: Readonly<Record<'batch' | 'height' | 'width' | 'channels', number>>,
+    groups: number,
+  ): string[] {
+    const sizes = this.#axes.sizes.map((axis) => shape[axis]);
+    const options = this.body.grouped ? `, groups=${groups}` : '';
+    return [
+      'def _self_test() -> None:',
+      ...indent([
+        '"""Two training steps and one in evaluation, against a reference in double precision."""',
+        `layer = ${className}(${shape.channels}${options}).double()`,
+        'for name, parameter in layer.named_parameters():',
+        '    parameter.data = _golden(name)',
+        'for step in ("first", "second", "inference"):',
+        '    layer.train(step != "inference")',
+        '    layer.zero_grad()',
+        `    x = _golden(f"{step}.x").view(${sizes.join(', ')}).requires_grad_()`,
+        '    y = layer(x)',
+        '    y.backward(_golden(f"{step}.dy").view_as(y))',
+        '    _check(f"{step}.y", y)',
+        '    _check(f"{step}.dx", x.grad)',
+        '    for name, parameter in layer.named_parameters():',
+        '        _check(f"{step}.d{name}", parameter.grad)',
+        ...(this.body.moving.length > 0
+          ? ['for name, buffer in layer.named_buffers():', '    _check(name, buffer)']
+          : []),
+      ]),
+      '',
+      '',
+      'def _golden(name: str) -> Tensor:',
+      ...indent([
+        'vectors = dict(vector.split(maxsplit=1) for vector in _GOLDEN.split(";")[:-1])',
+        'values = [float(value) for value in vectors[name].split()]',
+        'return torch.tensor(values, dtype=torch.float64)',
+      ]),
+      '',
+      '',
+      'def _check(name: str, actual: Tensor | None) -> None:',
+      ...indent([
+        'expected = _golden(name)',
+        'actual = torch.zeros_like(expected) if actual is None else actual.detach().flatten()',
+        'scale = max(1.0, expected.abs().max().item())',
+        'difference = (actual - expected).abs().max().item() / scale',
+        'print(f"{name}: {expected.numel()} values, off by {difference:.1e} at most")',
+        'if not difference < 1e-6:',
+        '    raise SystemExit(f"{name} is {actual.tolist()}, not {expected.tolist()}")',
+      ]),
+    ];
   }
 }
 
-/** A call that is too long for one line of a method, in three. */
-function broken(line: string): string[] {
-  if (line.length <= LINE - 8) return [line];
-  const open = line.indexOf('(') + 1;
-  return [line.slice(0, open), `    ${line.slice(open, -1)}`, ')'];
-}
-
-/** True where a node's value is at least ε by construction (or NaN): dividing by it needs no guard. */
-function isClear({ nodes }: Pick<LayerGraph, 'nodes'>, id: number): boolean {
-  const { op, args } = nodes[id]!;
-  if (op === 'max') return args.some((arg) => isClear({ nodes }, arg));
-  return op === 'rms' || op === 'std';
-}
-
-function countUses({ nodes }: LayerGraph): number[] {
-  const uses = nodes.map(() => 0);
-  for (const { args } of nodes) for (const id of args) uses[id]!++;
-  return uses;
-}
-
-const imports = ({ buffers, grouped }: Body): string[] => [
-  ...(buffers.length > 0 || grouped ? ['from collections.abc import Callable'] : []),
-  'import torch\nfrom torch import Tensor, nn',
-];
-
-function classDoc({ grouped, buffers }: Body, { shape }: Axes): string[] {
-  const notes = [
-    ...(grouped ? ['Groups: the largest divisor of the channels that is at most `groups`.'] : []),
-    ...(buffers.length > 0
-      ? [
-          'Moments over the batch read moving statistics in evaluation:',
-          's = decay * s + (1 - decay) * statistic of the batch, its variance biased.',
-        ]
-      : []),
-  ];
-  const first = `Input and output: ${shape}.`;
-  return notes.length > 0 ? [`"""${first}`, '', ...notes, '"""'] : [`"""${first}"""`];
-}
-
-function constructorSource({ groups, movingDecay }: Exported, body: Body): string[] {
-  const moving = body.buffers.length > 0;
-  const options = [
-    ...(body.grouped ? [`groups: int = ${groups}`] : []),
-    ...(body.usesEps ? [`eps: float = ${pythonFloat(EPSILON)}`] : []),
-    ...(moving ? [`decay: float = ${pythonFloat(movingDecay)}`] : []),
-  ];
-  const parameters = ['self', 'channels: int', ...(options.length > 0 ? ['*', ...options] : [])];
-  return [
-    ...signature('__init__', parameters, 'None'),
-    ...indent([
-      'super().__init__()',
-      ...(body.grouped ? GROUPING : []),
-      ...(body.usesEps ? ['self.eps = eps'] : []),
-      ...(moving ? ['self.decay = decay'] : []),
-      ...trained(body).map(
-        (name) => `self.${name} = nn.Parameter(torch.${INITIAL[name]}(channels))`,
-      ),
-      ...body.buffers.map(registered),
-    ]),
-  ];
-}
+/** PyTorch's momentum is the share of the new. */
+const momentumOf = (decay: number): number => Number((1 - decay).toPrecision(12));
 
 const GROUPING = [
   'divisors = (g for g in range(min(groups, channels), 0, -1) if channels % g == 0)',
@@ -313,51 +330,15 @@ const GROUPING = [
   'self.group_size = channels // self.groups',
 ];
 
-const INITIAL = { v0: 'zeros', v1: 'ones', gamma: 'ones', beta: 'zeros' } as const;
+const AFFINE = [
+  'if affine:',
+  '    initial = torch.zeros(channels) if zero_init else torch.ones(channels)',
+  '    self.gamma = nn.Parameter(initial)',
+  '    self.beta = nn.Parameter(torch.zeros(channels))',
+  'else:',
+  '    self.register_parameter("gamma", None)',
+  '    self.register_parameter("beta", None)',
+];
 
-const trained = ({ inputs }: Body) =>
-  (['v0', 'v1', 'gamma', 'beta'] as const).filter((name) => !/^v/.test(name) || inputs.has(name));
-
-const registered = ({ name, perChannel, initial }: Buffer): string =>
+const registered = ({ name, perChannel, initial }: Moving): string =>
   `self.register_buffer("${name}", torch.${initial ? 'ones' : 'zeros'}(${perChannel ? 'channels' : 1}))`;
-
-function forwardSource(body: Body, { channels, perChannel, shape }: Axes): string[] {
-  const wanted = shape.replace('C', '{channels}');
-  return [
-    ...signature('forward', ['self', 'x: Tensor'], 'Tensor'),
-    ...indent([
-      'channels = self.gamma.numel()',
-      `if x.dim() != 4 or x.size(${channels}) != channels:`,
-      `    raise ValueError(f"expected ${wanted}, not {tuple(x.shape)}")`,
-      ...(body.inputs.has('zero') ? ['zero = x.new_zeros(1, 1, 1, 1)'] : []),
-      ...trained(body).map((name) => `${name} = self.${name}.${perChannel}`),
-      ...body.statements,
-      'return (gamma * out + beta).to(x.dtype)',
-    ]),
-  ];
-}
-
-const STATISTIC = 'statistic: Callable[[Tensor, tuple[int, ...]], Tensor]';
-
-const overBatch = ({ batch, perChannel }: Axes): string[] => [
-  ...signature('_over_batch', ['self', 'a: Tensor', STATISTIC, 'moving: Tensor'], 'Tensor'),
-  ...indent([
-    '"""The statistic of this batch in training, the moving one in evaluation."""',
-    'if not self.training:',
-    `    return moving.${perChannel}`,
-    `batch = statistic(a, ${batch})`,
-    'with torch.no_grad():',
-    '    moving.lerp_(batch.flatten().to(moving.dtype), 1 - self.decay)',
-    'return batch',
-  ]),
-];
-
-const overGroups = ({ channels, grouped }: Axes): string[] => [
-  ...signature('_over_groups', ['self', 'a: Tensor', STATISTIC], 'Tensor'),
-  ...indent([
-    '"""The statistic over space and a group, repeated for the channels of the group."""',
-    `groups = a.unflatten(${channels}, (self.groups, self.group_size))`,
-    `moment = statistic(groups, ${grouped.dims})`,
-    `return moment.expand(${grouped.spread}).flatten(${grouped.merge})`,
-  ]),
-];

@@ -17,12 +17,14 @@ const moduleOf = (formula: string) =>
 
 /** The lines between the parameters and the affine. */
 const bodyOf = (formula: string): string => {
-  const lines = moduleOf(formula).split('\n');
-  const from = lines.findIndex((line) => line.includes('beta = self.beta'));
-  const to = lines.findIndex((line) => line.includes('return (gamma * out + beta)'));
+  const lines = moduleOf(formula)
+    .split('\n')
+    .map((line) => line.trim());
+  const from = lines.findIndex((line) => line.startsWith('raise ValueError'));
+  const to = lines.indexOf('if self.gamma is not None:');
   return lines
     .slice(from + 1, to)
-    .map((line) => line.trim())
+    .filter((line) => !/^(zero|v0|v1) = /.test(line))
     .join('\n');
 };
 
@@ -84,7 +86,7 @@ describe('the PyTorch module', () => {
     const source = pytorch(exported, { className: 'Layer', layout: 'nchw' });
     expect(source).toContain("(protocol '''?import os, 1 evaluation)");
     expect(source).toContain('id: a/\n');
-    expect(source.match(/"""/g)).toHaveLength(4);
+    expect(source.match(/"""/g)).toHaveLength(8);
   });
 });
 

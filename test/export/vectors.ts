@@ -4,13 +4,12 @@
  */
 import { pathToFileURL } from 'node:url';
 import type { Exported } from '../../src/export/exported.ts';
+import { goldenOn, numbers } from '../../src/export/golden.ts';
 import { pytorch } from '../../src/export/pytorch.ts';
-import { movingMoments } from '../../src/graph/adjoint.ts';
-import { effectiveGroups, type LayerShape, sizeOf } from '../../src/graph/extent.ts';
+import type { LayerShape } from '../../src/graph/extent.ts';
 import { genomeOf } from '../../src/graph/genome.ts';
 import type { LayerGraph } from '../../src/graph/graph.ts';
-import { expand, inferLayer, type LayerInputs, trainLayer } from '../../src/graph/interpreter.ts';
-import { moments } from '../../src/graph/ops.ts';
+import type { LayerInputs } from '../../src/graph/interpreter.ts';
 import { formatLayer, parseLayer } from '../../src/graph/text.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
 
@@ -37,16 +36,9 @@ const SHAPES = [
 ];
 const DECAY = 0.9;
 
-/** A linear congruential generator is enough here; the same numbers every time. */
-function numbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 8) / 2 ** 23 - 1;
-  };
-}
+type Draw = Required<Omit<LayerInputs, 'statistics'>>;
 
-function inputsOf(shape: LayerShape, seed: number): Required<Omit<LayerInputs, 'statistics'>> {
+function inputsOf(shape: LayerShape, seed: number): Draw {
   const next = numbers(seed);
   const { batch, height, width, channels } = shape;
   const draw = (count: number, from: () => number) => Float64Array.from({ length: count }, from);
@@ -69,31 +61,9 @@ function inputsOf(shape: LayerShape, seed: number): Required<Omit<LayerInputs, '
 
 /** Two training steps on different batches with the same parameters, then inference. */
 function caseOf(layer: LayerGraph, wanted: LayerShape) {
-  const shape = { ...wanted, groups: effectiveGroups(wanted.channels, wanted.groups) };
-  const [first, second, third] = [1, 2, 3].map((seed) => inputsOf(shape, seed));
-  const parameters = { v0: first!.v0, v1: first!.v1, gamma: first!.gamma, beta: first!.beta };
-  const slots = movingMoments(layer);
-  let statistics = slots.map(({ op, extent }) =>
-    new Float64Array(sizeOf(extent, shape)).fill(moments[op].initialStatistic),
-  );
-  const steps = [first!, second!].map(({ x, dy }) => {
-    const { statistics: batch, ...result } = trainLayer(layer, shape, { ...parameters, x, dy });
-    statistics = statistics.map((s, slot) =>
-      s.map((value, i) => DECAY * value + (1 - DECAY) * batch[slot]![i]!),
-    );
-    return { x, dy, result };
-  });
-  const { x, dy } = third!;
-  const inference = {
-    x,
-    dy,
-    result: inferLayer(layer, shape, { ...parameters, x, dy, statistics }),
-  };
-  const perChannel = statistics.map((value, slot) => {
-    const { extent } = slots[slot]!;
-    return extent === '' ? value : expand(value, extent, 'c', shape);
-  });
-  return { shape: wanted, parameters, steps, inference, statistics: perChannel };
+  const batches = [1, 2, 3].map((seed) => inputsOf(wanted, seed)) as [Draw, Draw, Draw];
+  const { v0, v1, gamma, beta } = batches[0];
+  return { ...goldenOn(layer, wanted, DECAY, { v0, v1, gamma, beta, batches }), shape: wanted };
 }
 
 export const exportedOf = (layer: LayerGraph, zooName: string | null): Exported => ({
