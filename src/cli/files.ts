@@ -32,13 +32,13 @@ export function explainedFile(error: unknown, what: string): unknown {
 }
 
 /** Writes a file whole or not at all: under another name first, which then replaces what was there. */
-export function writeWhole(path: string, text: string): void {
+export function writeWhole(path: string, content: string | Uint8Array): void {
   const target = resolve(path);
   const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${process.pid}`);
   try {
     const file = openSync(temporary, 'wx');
     try {
-      fillAndRename(file, text, temporary, target);
+      fillAndRename(file, content, temporary, target);
     } catch (error) {
       rmSync(temporary, { force: true });
       throw error;
@@ -48,9 +48,14 @@ export function writeWhole(path: string, text: string): void {
   }
 }
 
-function fillAndRename(file: number, text: string, temporary: string, target: string): void {
+function fillAndRename(
+  file: number,
+  content: string | Uint8Array,
+  temporary: string,
+  target: string,
+): void {
   try {
-    writeFileSync(file, text);
+    writeFileSync(file, content);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -27,7 +27,7 @@ async function quickstart() {
   if (!found || !summary) return print('No new layer was good enough this time.');
   title(`The best discovered layer, ${found.id}, as a PyTorch module`);
   const output = join(folder, `${found.id}.py`);
-  exportLayer(found.id, { db, to: 'pytorch', output, layout: 'nchw' });
+  await exportLayer(found.id, { db, to: 'pytorch', output, layout: 'nchw' });
 
   title('Next');
   print(`  npx evolayer show ${found.id} --db ${db}`);

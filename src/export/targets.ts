@@ -2,16 +2,19 @@ import type { CodeStyle, Exported } from './exported.ts';
 import { json } from './json.ts';
 import { pytorch } from './pytorch.ts';
 
+export type Content = string | Uint8Array;
+
 export interface Target {
   readonly doc: string;
   /** Of its files, with the dot. */
   readonly extension: string;
-  readonly source: (exported: Exported, style: CodeStyle) => string;
+  /** The file's content; binary formats are bytes. */
+  readonly write: (exported: Exported, style: CodeStyle) => Content | Promise<Content>;
 }
 
 export const TARGETS = {
-  pytorch: { doc: 'a PyTorch module', extension: '.py', source: pytorch },
-  json: { doc: 'the layer as data, with its scores', extension: '.json', source: json },
+  pytorch: { doc: 'a PyTorch module', extension: '.py', write: pytorch },
+  json: { doc: 'the layer as data, with its scores', extension: '.json', write: json },
 } as const satisfies Record<string, Target>;
 
 export type TargetName = keyof typeof TARGETS;

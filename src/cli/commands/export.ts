@@ -35,12 +35,13 @@ export interface ExportOptions {
   readonly layout: CodeStyle['layout'];
 }
 
-export function exportLayer(text: string, options: ExportOptions) {
+export async function exportLayer(text: string, options: ExportOptions) {
   const exported = exportedOf(findLayer(text, options.db), options.db);
   const className = checkClassName(options.name ?? defaultClassName(exported));
-  const source = TARGETS[options.to].source(exported, { className, layout: options.layout });
-  if (options.output === undefined) return void process.stdout.write(source);
-  writeWhole(options.output, source);
+  const style = { className, layout: options.layout };
+  const content = await TARGETS[options.to].write(exported, style);
+  if (options.output === undefined) return void process.stdout.write(content);
+  writeWhole(options.output, content);
   note(`Wrote ${options.output}.`);
 }
 
