@@ -97,7 +97,7 @@ class Faker {
     const functionalKey = before ? before.functionalKey : functionalKeyOf(layer, key);
     const outcome = before?.outcome ?? this.#outcomeOf(functionalKey, layer);
     this.#seen.set(key, { functionalKey, outcome });
-    const member = memberOf(index, genome, outcome);
+    const member = memberOf({ index, genome, structuralKey: key, functionalKey, outcome });
     if (member && canBeParent(origin, this.#config)) this.#members.push(member);
     this.#ready.push({
       ...{ index, genome, origin, structuralKey: key, functionalKey, outcome },

@@ -111,6 +111,9 @@ export function candidateRepository(db: Database) {
   const olderStructure = structure('id <= ?');
   const ofFunction = db.prepare(`
     SELECT ${COLUMNS} FROM candidates WHERE functional_key = ? AND run = ? ORDER BY idx LIMIT 1`);
+  const timesProposed = db
+    .prepare('SELECT count(*) FROM candidates WHERE functional_key = ? AND run = ? AND idx >= 0')
+    .pluck();
   const youngest = db.prepare(`
     SELECT ${COLUMNS} FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
@@ -170,6 +173,9 @@ export function candidateRepository(db: Database) {
     /** The run's first candidate that computes this function. */
     firstOfFunction: (key: string, run: number): Candidate | null =>
       found(ofFunction.get(key, run)),
+
+    /** How many of the run's proposals, baselines not counted, compute this function: takes longer the more they are. */
+    timesProposed: (key: string, run: number): number => timesProposed.get(key, run) as number,
 
     /** The last `limit` evaluated candidates with `from` ≤ index < `to`, in order. */
     youngest: (run: number, from: number, to: number, limit: number): Candidate[] =>

@@ -68,7 +68,7 @@ const configShape = settings({
   tabu: settings({
     /** Proposals of a function after which it is over-explored; 0 for never. */
     limit: wholeNumber(0, 1_000_000_000),
-    /** How often a proposal of such a function is drawn, at most; the last draw is taken whatever it is. */
+    /** How often a proposal of such a function is drawn again, at most; the last draw is taken whatever it is. */
     attempts: wholeNumber(1, 1000),
   }),
   protocol: protocolSchema,

@@ -5,9 +5,8 @@ import type { Settled, Store } from '../../db/store.ts';
 import type { JobResult } from '../../workers/messages.ts';
 import { UserError } from '../errors.ts';
 import { evaluationSeed } from '../eval/protocol.ts';
-import { randomStream } from '../eval/random.ts';
 import type { Genome } from '../graph/genome.ts';
-import { ALGORITHMS, type Proposal } from './algorithm.ts';
+import type { Proposal } from './algorithm.ts';
 import { baselineProposals, canBeParent } from './baselines.ts';
 import { Bell } from './bell.ts';
 import type { Clock } from './clock.ts';
@@ -15,12 +14,13 @@ import type { SearchConfig } from './config.ts';
 import { CrashSeries } from './crashes.ts';
 import { Flight } from './flight.ts';
 import { Funnel } from './funnel.ts';
-import { Identifier } from './identity.ts';
+import { type Identified, Identifier } from './identity.ts';
 import { Journal } from './journal.ts';
 import type { Pool } from './pool.ts';
 import { addToFunnel, type Best, better, countFunnel, type FunnelCounts } from './progress.ts';
+import { Proposer } from './propose.ts';
 import type { Progress, RunSummary, SearchEvent } from './run.ts';
-import { type Member, memberOf, populationAt } from './select.ts';
+import { type Member, memberOf } from './select.ts';
 import { advance, describeStop, type Reached, type StopCondition, upToStop } from './stop.ts';
 
 /** Proposals that are made before messages, timers and signals are looked at again. */
@@ -54,6 +54,7 @@ export class Coordinator {
   readonly #interruption: AbortSignal;
   readonly #journal: Journal;
   readonly #identifier: Identifier;
+  readonly #proposer: Proposer;
   readonly #funnel: Funnel;
   readonly #bell = new Bell();
   readonly #flight = new Flight(() => this.#bell.ring());
@@ -86,6 +87,7 @@ export class Coordinator {
     this.#identifier = new Identifier({ store, run, clock, config });
     const cost = () => this.#identifier.cost;
     this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault, cost });
+    this.#proposer = new Proposer({ store, run, config, identifier: this.#identifier });
     this.#funnel = new Funnel(store, run);
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;
@@ -183,18 +185,16 @@ export class Coordinator {
     for (let made = 0; made < PROPOSALS_PER_TURN; made++) {
       if (this.#next >= stop.proposals || this.#flight.size >= lookahead) return true;
       const index = this.#next++;
-      const proposal = this.#identifier.identify(this.#propose(index), this.#flight);
+      const proposal = this.#propose(index);
       const screening = this.#funnel.screen(index, proposal, this.#flight);
       this.#flight.add(screening, (key) => this.#evaluate(index, proposal.genome, key));
     }
     return false;
   }
 
-  #propose(index: number): Proposal {
-    if (index < 0) return this.#baselines.at(index) as Proposal;
-    const { algorithm, seed, lookahead, population: window } = this.#config;
-    const population = populationAt(index, this.#members, { lookahead, window });
-    return ALGORITHMS[algorithm](population, this.#config, randomStream('proposal', seed, index));
+  #propose(index: number): Identified {
+    if (index >= 0) return this.#proposer.propose(index, this.#members, this.#flight);
+    return this.#identifier.identify(this.#baselines.at(index) as Proposal, this.#flight);
   }
 
   /** Evaluates a function; null where that was given up, or ends the run. */
@@ -232,10 +232,9 @@ export class Coordinator {
     const { kept, met } = upToStop(this.#config.stop, this.#reached, ready);
     this.#met ??= met;
     for (const candidate of kept) {
-      const { index, genome, outcome, origin } = candidate;
       this.#reached = advance(this.#reached, candidate);
       this.#pending.push(candidate);
-      const member = canBeParent(origin, this.#config) ? memberOf(index, genome, outcome) : null;
+      const member = canBeParent(candidate.origin, this.#config) ? memberOf(candidate) : null;
       if (member) this.#members.push(member);
     }
     this.#trimMembers();
@@ -279,7 +278,7 @@ export class Coordinator {
     return this.#store.candidates
       .youngest(this.#run.id, first, this.#next, limit)
       .filter(({ origin }) => canBeParent(origin, this.#config))
-      .flatMap(({ index, genome, outcome }) => memberOf(index, genome, outcome) ?? []);
+      .flatMap((candidate) => memberOf(candidate) ?? []);
   }
 
   #progress(): Progress {

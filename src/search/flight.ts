@@ -60,6 +60,12 @@ export class Flight implements InFlight {
     return this.#structures.get(structuralKey) ?? null;
   }
 
+  timesProposed(functionalKey: string): number {
+    const computes = ({ screened }: Entry) =>
+      screened.index >= 0 && screened.functionalKey === functionalKey;
+    return this.#entries.filter(computes).length;
+  }
+
   isEvaluating(functionalKey: string): boolean {
     return this.#evaluating.has(functionalKey);
   }

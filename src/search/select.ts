@@ -1,4 +1,5 @@
-import type { Evaluated, Outcome } from '../eval/outcome.ts';
+import type { Candidate } from '../../db/candidates.ts';
+import type { Evaluated } from '../eval/outcome.ts';
 import type { RandomGenerator } from '../eval/random.ts';
 import type { Genome } from '../graph/genome.ts';
 import { pick, sample } from './random.ts';
@@ -8,6 +9,8 @@ export interface Member {
   /** The proposal's index in its run. */
   readonly index: number;
   readonly genome: Genome;
+  readonly structuralKey: string;
+  readonly functionalKey: string | null;
   /** Validation accuracy per anchor, in the protocol's order. */
   readonly accuracies: readonly number[];
   /** Mean of the accuracies. */
@@ -18,16 +21,16 @@ export interface Member {
 export const fitnessOf = ({ perAnchor }: Evaluated): number =>
   perAnchor.reduce((sum, { accuracy }) => sum + accuracy, 0) / perAnchor.length;
 
+type Parent = Pick<Candidate, 'index' | 'genome' | 'structuralKey' | 'functionalKey' | 'outcome'>;
+
 /** A candidate as a member of the population; null for one that was rejected. */
-export const memberOf = (index: number, genome: Genome, outcome: Outcome): Member | null =>
-  outcome.outcome === 'evaluated'
-    ? {
-        index,
-        genome,
-        accuracies: outcome.perAnchor.map(({ accuracy }) => accuracy),
-        fitness: fitnessOf(outcome),
-      }
-    : null;
+export const memberOf = (candidate: Parent): Member | null => {
+  const { index, genome, structuralKey, functionalKey, outcome } = candidate;
+  if (outcome.outcome !== 'evaluated') return null;
+  const accuracies = outcome.perAnchor.map(({ accuracy }) => accuracy);
+  const fitness = fitnessOf(outcome);
+  return { index, genome, structuralKey, functionalKey, accuracies, fitness };
+};
 
 /** Who wins a tournament. */
 export type Criterion = 'pareto' | 'average';

@@ -10,9 +10,13 @@ const settings: AlgorithmSettings = {
   ...{ tournament: 0.05, tournamentMinimum: 2, founders: 3 },
 };
 
+/** The algorithms do not look at keys. */
+const KEYS = { structuralKey: '', functionalKey: '' };
+
 const member = (index: number, genome: Member['genome']): Member => {
   const accuracies = ['a', 'b'].map((anchor) => unitOf(anchor + JSON.stringify(genome)));
-  return { index, genome, accuracies, fitness: (accuracies[0]! + accuracies[1]!) / 2 };
+  const fitness = (accuracies[0]! + accuracies[1]!) / 2;
+  return { index, genome, ...KEYS, accuracies, fitness };
 };
 
 const evolve = (proposals: number, changes: Partial<AlgorithmSettings> = {}) => {
@@ -62,7 +66,7 @@ describe('evolution', () => {
         const population = populationAt(i, members, { lookahead: 8, window: 100 });
         const { genome } = ALGORITHMS[algorithm](population, steep, randomStream('climb', i));
         const fitness = genome.nodes.filter(({ op }) => op === 'tanh').length / 10;
-        members.push({ index: i, genome, accuracies: [fitness], fitness });
+        members.push({ index: i, genome, ...KEYS, accuracies: [fitness], fitness });
       }
       return Math.max(...members.map(({ fitness }) => fitness));
     };

@@ -14,6 +14,7 @@ import {
 const member = (index: number, accuracies: readonly number[]): Member => ({
   index,
   genome: { nodes: [] },
+  ...{ structuralKey: `s${index}`, functionalKey: `f${index}` },
   accuracies,
   fitness: accuracies.reduce((a, b) => a + b, 0) / accuracies.length,
 });
