@@ -92,6 +92,15 @@ export interface KnownStructure {
   readonly outcome: OutcomeName;
 }
 
+/** What decides what a run sees of structures. */
+export interface RunView {
+  readonly id: number;
+  /** The last candidate of other runs that it knows of. */
+  readonly horizon: number;
+  /** Of its functional keys. */
+  readonly mantissaBits: number;
+}
+
 const COLUMNS = `run, idx, genome, structural_key, functional_key, origin, parent, baseline, tier,
   repeat, outcome, numbers, evaluations, fitness`;
 
@@ -108,7 +117,9 @@ export function candidateRepository(db: Database) {
       SELECT functional_key AS functionalKey, outcome FROM candidates
       WHERE structural_key = ? AND ${where} AND outcome <> 'batch-dependent' LIMIT 1`);
   const ownStructure = structure('run = ?');
-  const olderStructure = structure('id <= ?');
+  // Keys of another precision do not compare.
+  const olderStructure = structure(`id <= ? AND (
+    SELECT json_extract(config, '$.cache.mantissaBits') FROM runs WHERE runs.id = run) = ?`);
   const ofFunction = db.prepare(`
     SELECT ${COLUMNS} FROM candidates WHERE functional_key = ? AND run = ? ORDER BY idx LIMIT 1`);
   const timesProposed = db
@@ -164,11 +175,15 @@ export function candidateRepository(db: Database) {
     /** The index of the candidate that was committed last, or null. */
     lastIndex: (run: number): number | null => last.get(run) as number | null,
 
-    /** What the run knows of a structure from its own candidates, and from others' up to `horizon`. */
-    knownStructure: (key: string, run: number, horizon: number): KnownStructure | null =>
-      ((ownStructure.get(key, run) ?? olderStructure.get(key, horizon)) as
-        | KnownStructure
-        | undefined) ?? null,
+    /**
+     * What the run knows of a structure from its own candidates, and from others' up to its horizon whose
+     * keys are as precise.
+     */
+    knownStructure(key: string, run: RunView): KnownStructure | null {
+      const { id, horizon, mantissaBits } = run;
+      const found = ownStructure.get(key, id) ?? olderStructure.get(key, horizon, mantissaBits);
+      return (found as KnownStructure | undefined) ?? null;
+    },
 
     /** The run's first candidate that computes this function. */
     firstOfFunction: (key: string, run: number): Candidate | null =>

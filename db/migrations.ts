@@ -195,6 +195,10 @@ export const MIGRATIONS: readonly string[] = [
   -- Of the coordinating thread: seconds spent on the keys of proposals, and how often that took a probe.
   ALTER TABLE sessions ADD COLUMN screening REAL NOT NULL DEFAULT 0;
   ALTER TABLE sessions ADD COLUMN probes INTEGER NOT NULL DEFAULT 0;
+  -- Draws that were not proposed: children that computed what their parent does, and genomes that computed
+  -- what the run had proposed too often.
+  ALTER TABLE sessions ADD COLUMN neutral INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sessions ADD COLUMN tabu INTEGER NOT NULL DEFAULT 0;
 
   -- Evaluations that only check what a cache says. No decision depends on them.
   CREATE TABLE audits (

@@ -9,6 +9,10 @@ export interface SessionCost {
   /** Of the coordinating thread: seconds spent on the keys of proposals, and how often that took a probe. */
   readonly screening: number;
   readonly probes: number;
+  /** Draws that were not proposed: children that computed what their parent does. */
+  readonly neutral: number;
+  /** Draws that were not proposed: genomes that computed what the run had proposed too often. */
+  readonly tabu: number;
 }
 
 /** One time that somebody worked on a run. */
@@ -41,7 +45,8 @@ export function sessionRepository(db: Database) {
     RETURNING number`)
     .pluck();
   const ofRun = db.prepare('SELECT * FROM sessions WHERE run = ? ORDER BY number');
-  const COST = 'seconds = $seconds, screening = $screening, probes = $probes';
+  const COST = `seconds = $seconds, screening = $screening, probes = $probes,
+    neutral = $neutral, tabu = $tabu`;
   const spend = db.prepare(`UPDATE sessions SET ${COST} WHERE run = $run AND number = $number`);
   const end = db.prepare(`
     UPDATE sessions SET ended = $ended, ${COST}, stopped = $stopped, detail = $detail

@@ -85,9 +85,9 @@ export class Coordinator {
     const onFault = ({ index, kind, message }: Fault) =>
       emit({ type: 'fault', index, kind, message });
     this.#identifier = new Identifier({ store, run, clock, config });
-    const cost = () => this.#identifier.cost;
-    this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault, cost });
     this.#proposer = new Proposer({ store, run, config, identifier: this.#identifier });
+    const cost = () => ({ ...this.#identifier.cost, ...this.#proposer.redraws });
+    this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault, cost });
     this.#funnel = new Funnel(store, run);
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;

@@ -30,15 +30,18 @@ export interface StructuresInFlight {
 /** What it took to tell what genomes are. */
 export interface IdentityCost {
   readonly probes: number;
-  /** Time of this thread for structural keys and probes, questions to the database left out. */
-  readonly seconds: number;
+  /** Seconds of this thread for structural keys and probes, questions to the database left out. */
+  readonly screening: number;
 }
 
 export interface IdentifierOptions {
   readonly store: Store;
   readonly run: Run;
   readonly clock: Pick<Clock, 'now'>;
-  readonly config: { readonly batchIndependent: boolean };
+  readonly config: {
+    readonly batchIndependent: boolean;
+    readonly cache: { readonly mantissaBits: number };
+  };
 }
 
 /**
@@ -55,7 +58,7 @@ export class Identifier {
   }
 
   get cost(): IdentityCost {
-    return { probes: this.#probes, seconds: this.#milliseconds / 1000 };
+    return { probes: this.#probes, screening: this.#milliseconds / 1000 };
   }
 
   identify(proposal: Proposal, inFlight: StructuresInFlight): Identified {
@@ -72,14 +75,17 @@ export class Identifier {
   }
 
   #known(key: string, inFlight: StructuresInFlight): KnownStructure | null {
-    const { store, run } = this.#options;
-    const { id, horizon } = run;
-    return inFlight.knownStructure(key) ?? store.candidates.knownStructure(key, id, horizon);
+    const { store, run, config } = this.#options;
+    const { mantissaBits } = config.cache;
+    return (
+      inFlight.knownStructure(key) ?? store.candidates.knownStructure(key, { ...run, mantissaBits })
+    );
   }
 
   #probed(structuralKey: string, layer: LayerGraph): Identity {
     this.#probes++;
-    const result = this.#timed(() => probe(layer));
+    const { mantissaBits } = this.#options.config.cache;
+    const result = this.#timed(() => probe(layer, { mantissaBits }));
     if (result.verdict !== 'ok') return flawed(structuralKey, false, result.verdict);
     return { structuralKey, recognised: false, functionalKey: result.functionalKey };
   }

@@ -1,11 +1,10 @@
 import { isLocked } from '../../db/errors.ts';
 import type { Fault } from '../../db/faults.ts';
 import type { Run } from '../../db/runs.ts';
-import type { Stop } from '../../db/sessions.ts';
+import type { SessionCost, Stop } from '../../db/sessions.ts';
 import type { Moment, Settled, Store } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
 import type { Clock } from './clock.ts';
-import type { IdentityCost } from './identity.ts';
 
 /** How long a locked database is tried again: in general, and for a note that can be done without. */
 const LOCK_PATIENCE_MS = 60_000;
@@ -47,8 +46,8 @@ export interface JournalOptions {
   /** Ends the waiting for a lock. */
   readonly signal: AbortSignal;
   readonly onFault: (fault: Fault) => void;
-  /** What telling what proposals are has taken in this session. */
-  readonly cost: () => IdentityCost;
+  /** What making proposals has taken in this session. */
+  readonly cost: () => Omit<SessionCost, 'seconds'>;
 }
 
 /** Writes one session of a run into the database. */
@@ -126,8 +125,7 @@ export class Journal {
   }
 
   #moment(): Moment {
-    const { seconds: screening, probes } = this.#options.cost();
-    const spent = { seconds: this.#sessionSeconds, screening, probes };
+    const spent = { seconds: this.#sessionSeconds, ...this.#options.cost() };
     const session = { number: this.#number, ...spent };
     const at = this.#options.clock.date().toISOString();
     return { seconds: this.seconds, at, session, faults: this.#faults };

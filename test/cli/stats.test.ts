@@ -157,7 +157,7 @@ describe('the statistics of a run', () => {
     const before = (await statsOf(db)).sessions.length;
     const [first, second] = [begin(1, 2), begin(3, 4)];
     const session = (number: number, seconds: number) => ({
-      ...{ number, seconds, screening: 0, probes: 0 },
+      ...{ number, seconds, ...{ screening: 0, probes: 0, neutral: 0, tabu: 0 } },
     });
     store.commit(run, [], {
       ...{ seconds: 9, at: at(2), session: session(first, 60) },

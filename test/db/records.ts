@@ -21,7 +21,7 @@ export const TIME = { seconds: 1, at: '2026-01-01T00:00:00.000Z' };
 export const beginRun = (store: Store, protocolKey = PROTOCOL.key): Run =>
   store.begin({
     started: '2026-01-01T00:00:00.000Z',
-    config: { seed: 7 },
+    config: { seed: 7, cache: { mantissaBits: 20 } },
     protocolKey,
     protocol: PROTOCOL.protocol,
   });

@@ -3,7 +3,7 @@ import type { Fault } from '../../db/faults.ts';
 import { openStore } from '../../db/store.ts';
 import { beginRun, settled, TIME } from './records.ts';
 
-const NOTHING = { seconds: 0, screening: 0, probes: 0 };
+const NOTHING = { seconds: 0, screening: 0, probes: 0, neutral: 0, tabu: 0 };
 const started = '2026-01-01T00:00:00.000Z';
 
 const fault = (index: number | null, message: string): Fault => ({
@@ -17,7 +17,8 @@ describe('sessions', () => {
     const begin = (run: typeof a, workers: number) =>
       store.beginSession(run, { started, workers, config: { seed: 7 } });
     expect([begin(a, 2), begin(b, 4), begin(a, 3)]).toEqual([1, 1, 2]);
-    const session = { number: 2, seconds: 5, screening: 1.5, probes: 7 };
+    const spent = { seconds: 5, screening: 1.5, probes: 7, neutral: 11, tabu: 13 };
+    const session = { number: 2, ...spent };
     store.commit(a, [settled(0)], { ...TIME, seconds: 25, session });
     const [first, second] = store.sessions.ofRun(a.id);
     const open = { run: a.id, started, ended: null, stopped: null, detail: null };
@@ -31,7 +32,8 @@ describe('sessions', () => {
     const store = openStore(':memory:');
     const run = beginRun(store);
     const begin = (config: object) => store.beginSession(run, { started, workers: 1, config });
-    const session = { number: begin({ seed: 7 }), seconds: 2, screening: 0.25, probes: 3 };
+    const spent = { seconds: 2, screening: 0.25, probes: 3, neutral: 4, tabu: 5 };
+    const session = { number: begin({ seed: 7 }), ...spent };
     store.stop(run, 'failed', { ...TIME, session, detail: 'The disk is full.' });
     expect(store.runs.byId(run.id)?.stopped).toBe('failed');
     const ended = { ...session, ended: TIME.at, stopped: 'failed', detail: 'The disk is full.' };

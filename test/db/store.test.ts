@@ -60,7 +60,7 @@ describe('candidates', () => {
     const outcome = { outcome: 'constant' } as const;
     store.commit(first, [settled(1, { functionalKey: null, repeat: null, outcome })], TIME);
     const known = (key: string, run: typeof first) =>
-      store.candidates.knownStructure(key, run.id, run.horizon);
+      store.candidates.knownStructure(key, { ...run, mantissaBits: 20 });
     expect(known('s0', first)).toEqual({ functionalKey: 'f0', outcome: 'evaluated' });
     expect(known('s1', first)).toEqual({ functionalKey: null, outcome: 'constant' });
     expect(known('s0', second)).toEqual({ functionalKey: 'f0', outcome: 'evaluated' });

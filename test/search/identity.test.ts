@@ -17,10 +17,16 @@ const run = (changes: Partial<Run> = {}): Run => ({
 });
 
 /** Every look at its clock takes a millisecond. */
-function identifierOf({ store = openStore(':memory:'), batchIndependent = false, of = {} } = {}) {
+function identifierOf({
+  store = openStore(':memory:'),
+  batchIndependent = false,
+  mantissaBits = 20,
+  of = {},
+} = {}) {
   let now = 0;
   const clock = { now: () => now++ };
-  return new Identifier({ store, run: run(of), clock, config: { batchIndependent } });
+  const config = { batchIndependent, cache: { mantissaBits } };
+  return new Identifier({ store, run: run(of), clock, config });
 }
 
 const random = (text: string): Proposal => ({
@@ -34,12 +40,12 @@ describe('an identifier', () => {
     const proposal = random('x * sigmoid(x)');
     const layer = layerOf(proposal.genome);
     const { functionalKey } = probe(layer) as { functionalKey: string };
-    expect(identifier.cost).toEqual({ probes: 0, seconds: 0 });
+    expect(identifier.cost).toEqual({ probes: 0, screening: 0 });
     expect(identifier.identify(proposal, NOTHING)).toEqual({
       ...proposal,
       identity: { structuralKey: structuralKey(layer), recognised: false, functionalKey },
     });
-    expect(identifier.cost).toEqual({ probes: 1, seconds: 0.002 });
+    expect(identifier.cost).toEqual({ probes: 1, screening: 0.002 });
   });
 
   test.each([
@@ -57,7 +63,7 @@ describe('an identifier', () => {
     const { identity } = identifier.identify(proposal, NOTHING);
     const flaw = 'batch-dependent';
     expect(identity).toMatchObject({ recognised: false, functionalKey: null, flaw });
-    expect(identifier.cost).toEqual({ probes: 0, seconds: 0.001 });
+    expect(identifier.cost).toEqual({ probes: 0, screening: 0.001 });
     expect(identifier.identify(baseline, NOTHING).identity.functionalKey).not.toBeNull();
     expect(identifierOf().identify(proposal, NOTHING).identity.functionalKey).not.toBeNull();
   });
@@ -87,5 +93,17 @@ describe('an identifier', () => {
     expect(by({ id })).toMatchObject({ recognised: true, functionalKey });
     expect(by({ id: id + 1, horizon: all })).toMatchObject({ recognised: true, functionalKey });
     expect(by({ id: id + 1, horizon: 0 })).toMatchObject({ recognised: false, functionalKey });
+  });
+
+  test('never mixes keys of different precision', async () => {
+    const coarse = configOf({ cache: { mantissaBits: 3 } });
+    const { store, candidates } = await searchIn({ config: coarse });
+    const { genome, functionalKey, origin } = candidates.find((c) => c.functionalKey !== null)!;
+    const of = { id: 2, horizon: candidates.length };
+    const by = (mantissaBits: number) =>
+      identifierOf({ store, of, mantissaBits }).identify({ genome, origin }, NOTHING).identity;
+    expect(by(3)).toMatchObject({ recognised: true, functionalKey });
+    const fine = probe(layerOf(genome)) as { functionalKey: string };
+    expect(by(20)).toMatchObject({ recognised: false, functionalKey: fine.functionalKey });
   });
 });

@@ -97,14 +97,15 @@ const CASES: readonly (readonly [string, object])[] = [
 describe('proposals that are drawn again', () => {
   test.each(CASES)('are what the candidates before them say: %s', async (_, flags) => {
     const config = evolving({ ...flags, stop: { proposals: 120 } });
-    const { candidates } = await searchIn({ config, pool: new FakePool(3, 'x') });
-    let redraws = 0;
+    const { store, summary, candidates } = await searchIn({ config, pool: new FakePool(3, 'x') });
+    const redraws = { neutral: 0, tabu: 0 };
     for (const { index, genome } of candidates.filter((c) => c.index >= 0)) {
       const draws = [...drawsOf(index, candidates, config)];
       expect(genome).toEqual(draws.at(-1)?.genome);
-      redraws += draws.length - 1;
+      for (const { again } of draws) if (again !== null) redraws[again]++;
     }
-    expect(redraws).toBeGreaterThan(10);
+    expect(redraws.neutral + redraws.tabu).toBeGreaterThan(10);
+    expect(store.sessions.ofRun(summary.runId)).toMatchObject([redraws]);
   });
 
   test.each(CASES)('do not depend on the workers: %s', async (_, flags) => {
