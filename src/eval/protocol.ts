@@ -126,7 +126,10 @@ function canonicalJson(value: unknown): string {
 
 /**
  * The seed of one evaluation: candidates that compute the same function get the same, and `repeat`
- * counts the evaluations of that function.
+ * counts the evaluations of that function. An audit, which counts nowhere, has a name in its place.
  */
-export const evaluationSeed = (protocol: Protocol, functionalKey: string, repeat: number): string =>
-  `${protocol.seed}/${functionalKey}/${repeat}`;
+export const evaluationSeed = (
+  protocol: Protocol,
+  functionalKey: string,
+  repeat: number | `audit/${number}`,
+): string => `${protocol.seed}/${functionalKey}/${repeat}`;

@@ -7,13 +7,14 @@ import { UserError } from '../errors.ts';
 import { evaluationSeed } from '../eval/protocol.ts';
 import type { Genome } from '../graph/genome.ts';
 import type { Proposal } from './algorithm.ts';
+import { auditSeed, isAudited } from './audit.ts';
 import { baselineProposals, canBeParent } from './baselines.ts';
 import { Bell } from './bell.ts';
 import type { Clock } from './clock.ts';
 import type { SearchConfig } from './config.ts';
 import { CrashSeries } from './crashes.ts';
 import { Flight } from './flight.ts';
-import { Funnel } from './funnel.ts';
+import { Funnel, type Screening } from './funnel.ts';
 import { type Identified, Identifier } from './identity.ts';
 import { Journal } from './journal.ts';
 import type { Pool } from './pool.ts';
@@ -187,7 +188,10 @@ export class Coordinator {
       const index = this.#next++;
       const proposal = this.#propose(index);
       const screening = this.#funnel.screen(index, proposal, this.#flight);
-      this.#flight.add(screening, (key) => this.#evaluate(index, proposal.genome, key));
+      const { protocol } = this.#config;
+      const evaluate = (key: string) =>
+        this.#evaluate(index, proposal.genome, evaluationSeed(protocol, key, 0));
+      this.#flight.add(screening, evaluate, this.#audit(screening));
     }
     return false;
   }
@@ -197,16 +201,33 @@ export class Coordinator {
     return this.#identifier.identify(this.#baselines.at(index) as Proposal, this.#flight);
   }
 
-  /** Evaluates a function; null where that was given up, or ends the run. */
-  async #evaluate(index: number, genome: Genome, functionalKey: string): Promise<JobResult | null> {
-    const { protocol } = this.#config;
-    const job = { genome, protocol, seed: evaluationSeed(protocol, functionalKey, 0) };
+  /**
+   * Evaluates a hit's own graph, where it is its turn. That decides nothing, not even that the machine is
+   * broken where it crashes: hits of one function that does would look like it.
+   */
+  #audit({ screened, next }: Screening): Promise<JobResult | null> | null {
+    const { index, genome, functionalKey } = screened;
+    const isHit = functionalKey !== null && next !== 'evaluate';
+    if (!isHit || !isAudited(index, this.#config)) return null;
+    return this.#work(index, genome, auditSeed(this.#config.protocol, functionalKey, index));
+  }
+
+  async #evaluate(index: number, genome: Genome, seed: string): Promise<JobResult | null> {
+    const result = await this.#work(index, genome, seed);
+    if (result) this.#crashes.landed(index, result);
+    const diagnosis = this.#crashes.diagnosis();
+    if (diagnosis) this.#fail(diagnosis);
+    return result;
+  }
+
+  /** Has a genome evaluated; null where that was given up, or ends the run. */
+  async #work(index: number, genome: Genome, seed: string): Promise<JobResult | null> {
+    const job = { genome, protocol: this.#config.protocol, seed };
     const { signal } = this.#stop;
     const onFault = (fault: Pick<Fault, 'kind' | 'message'>) =>
       this.#journal.note({ ...fault, index });
     try {
-      const result = await this.#pool.run(job, { signal, onFault });
-      return this.#landed(index, result);
+      return await this.#pool.run(job, { signal, onFault });
     } catch (error) {
       if (signal.aborted) return null;
       if (!(error instanceof Error) || error instanceof UserError) {
@@ -215,15 +236,8 @@ export class Coordinator {
       }
       // Pools promise not to fail otherwise; if one does, it is no reason to lose the run.
       onFault({ kind: 'thread', message: error.message });
-      return this.#landed(index, crashed(error.message));
+      return crashed(error.message);
     }
-  }
-
-  #landed(index: number, result: JobResult): JobResult {
-    this.#crashes.landed(index, result);
-    const diagnosis = this.#crashes.diagnosis();
-    if (diagnosis) this.#fail(diagnosis);
-    return result;
   }
 
   /** Takes what is settled, up to where the run stops, so that later proposals build on it. */

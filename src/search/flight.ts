@@ -12,9 +12,13 @@ export type Evaluate = (functionalKey: string) => Promise<JobResult | null>;
 interface Entry {
   readonly screened: Screened;
   readonly repeat: number | null;
-  /** How it ended; null as long as that is open. */
-  readonly landing: () => JobResult | null;
+  readonly landing: Landing;
+  /** Of its own graph, though its outcome is taken over; null where it is not audited. */
+  readonly audit: Landing | null;
 }
+
+/** How something ended; null as long as that is open. */
+type Landing = () => JobResult | null;
 
 /** A result that came from elsewhere: nobody spent time on it here. */
 const free = (outcome: Outcome): JobResult => ({
@@ -25,14 +29,20 @@ const free = (outcome: Outcome): JobResult => ({
       : outcome,
 });
 
-const settle = ({ screened, repeat }: Entry, { outcome, seconds }: JobResult): Settled => ({
-  ...screened,
-  outcome,
-  evaluations: screened.functionalKey === null ? null : 1,
-  evaluation: repeat === null ? null : { repeat, outcome, seconds },
-  audit: null,
-  fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
-});
+/** Null as long as something of it is open. */
+function settle({ screened, repeat, landing, audit: auditing }: Entry): Settled | null {
+  const [result, audit] = [landing(), auditing?.() ?? null];
+  if (!result || (auditing && !audit)) return null;
+  const { outcome, seconds } = result;
+  return {
+    ...screened,
+    outcome,
+    evaluations: screened.functionalKey === null ? null : 1,
+    evaluation: repeat === null ? null : { repeat, outcome, seconds },
+    audit: audit && { kind: 'hit', ...audit },
+    fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
+  };
+}
 
 /**
  * The proposals between the last commit and the newest one, in order. The first of them may be taken
@@ -70,9 +80,15 @@ export class Flight implements InFlight {
     return this.#evaluating.has(functionalKey);
   }
 
-  /** Adds the next proposal; `evaluate` is called where it needs an evaluation of its own. */
-  add(screening: Screening, evaluate: Evaluate): void {
-    const entry = this.#entry(screening, evaluate);
+  /**
+   * Adds the next proposal; `evaluate` is called where it needs an evaluation of its own. One that is
+   * audited is not settled before `audit` has ended.
+   */
+  add(screening: Screening, evaluate: Evaluate, audit: ReturnType<Evaluate> | null = null): void {
+    const entry = {
+      ...this.#entry(screening, evaluate),
+      audit: audit && this.#landingOf(audit),
+    };
     this.#entries.push(entry);
     const { structuralKey, functionalKey } = entry.screened;
     if (screening.next === 'evaluate') this.#evaluating.set(screening.functionalKey, entry);
@@ -86,9 +102,9 @@ export class Flight implements InFlight {
     const ready: Settled[] = [];
     for (; this.#taken < this.#entries.length; this.#taken++) {
       const entry = this.#entries[this.#taken] as Entry;
-      const result = entry.landing();
-      if (!result) break;
-      ready.push(settle(entry, result));
+      const settled = settle(entry);
+      if (!settled) break;
+      ready.push(settled);
     }
     return ready;
   }
@@ -99,19 +115,15 @@ export class Flight implements InFlight {
     this.#taken -= count;
   }
 
-  #entry(screening: Screening, evaluate: Evaluate): Entry {
+  #entry(screening: Screening, evaluate: Evaluate): Omit<Entry, 'audit'> {
     const { screened } = screening;
     if (screening.next === 'settled') {
       const result = free(screening.outcome);
       return { screened, repeat: null, landing: () => result };
     }
     if (screening.next === 'evaluate') {
-      let result: JobResult | null = null;
-      evaluate(screening.functionalKey).then((value) => {
-        result = value;
-        this.#onLanding();
-      });
-      return { screened, repeat: 0, landing: () => result };
+      const landing = this.#landingOf(evaluate(screening.functionalKey));
+      return { screened, repeat: 0, landing };
     }
     const leader = this.#evaluating.get(screening.functionalKey);
     if (!leader) throw new Error('internal: nothing in flight to follow');
@@ -120,6 +132,15 @@ export class Flight implements InFlight {
       return result && free(result.outcome);
     };
     return { screened, repeat: null, landing };
+  }
+
+  #landingOf(job: Promise<JobResult | null>): Landing {
+    let result: JobResult | null = null;
+    job.then((value) => {
+      result = value;
+      this.#onLanding();
+    });
+    return () => result;
   }
 
   #forget(entry: Entry) {

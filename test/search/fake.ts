@@ -9,13 +9,16 @@ import type { Pool, RunOptions } from '../../src/search/pool.ts';
 import { type RunSummary, runSearch, type SearchOptions } from '../../src/search/run.ts';
 import type { Job, JobResult } from '../../workers/messages.ts';
 
-/** A configuration under which a few hundred proposals evolve a little. */
-export const configOf = (flags: object = {}): SearchConfig =>
+/** A configuration under which a few hundred proposals evolve a little; every evaluation is one that counts. */
+export const configOf = (
+  flags: { cache?: object; [setting: string]: unknown } = {},
+): SearchConfig =>
   resolveSearchConfig({
     numerics: 'fake',
     flags: {
       ...{ seed: 7, stop: { proposals: 150 }, lookahead: 8, exploration: 0.6 },
       ...{ baselines: ['BN-ReLU', 'ReLU'], warmStart: [], ...flags },
+      cache: { audit: 0, ...flags.cache },
     },
   });
 
