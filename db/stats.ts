@@ -45,34 +45,37 @@ const perAnchorOf = (numbers: string): AnchorAccuracy[] =>
     ...{ anchor, accuracy },
   }));
 
+/** Evaluations that a run may have caused; others between its candidates, of runs at the same time, are few. */
+const OF_RUN = `
+  protocol_key = (SELECT protocol_key FROM runs WHERE id = $run)
+  AND candidate BETWEEN (SELECT min(id) FROM candidates WHERE run = $run)
+    AND (SELECT max(id) FROM candidates WHERE run = $run)`;
+
 /** What the statistics of a run ask. */
 export function statsRepository(db: Database) {
   const baselines = db.prepare(`
     SELECT idx, baseline AS name, outcome, fitness, numbers FROM candidates
     WHERE run = ? AND idx < 0 ORDER BY idx`);
-  // One function after the other from where its scores lie; a function that the run itself gave up (a
-  // timeout, a crash) may have been evaluated by another one since.
+  // Functions in the order of their keys, which is the order in which their scores lie. One that the run
+  // itself gave up (a timeout, a crash) has no evaluated candidate, though another run may have scored it.
   const scores = db
     .prepare(`
-    SELECT functional_key, anchor, accuracy,
-      (SELECT min(idx) FROM candidates
-        WHERE candidates.functional_key = e.functional_key AND run = $run AND idx >= 0)
-    FROM evaluations e
+    WITH met AS MATERIALIZED (
+      SELECT functional_key, min(idx) AS first FROM candidates
+      WHERE run = $run AND outcome = 'evaluated' AND idx >= 0 GROUP BY functional_key)
+    SELECT met.functional_key, anchor, accuracy, first
+    FROM met CROSS JOIN evaluations e ON e.functional_key = met.functional_key
     WHERE protocol_key = (SELECT protocol_key FROM runs WHERE id = $run) AND repeat = 0
-    ORDER BY functional_key, position`)
+    ORDER BY met.functional_key, position`)
     .raw();
-  const givenUp = db
-    .prepare(`
-    SELECT functional_key FROM candidates
-    WHERE run = ? AND outcome IN ('timeout', 'crashed') AND repeat IS NOT NULL`)
-    .pluck();
-  // From two indices in their order, put together here: looking each evaluation up takes five times as long.
+  // Both in their order, put together here: looking each evaluation up takes five times as long.
   const paying = db.prepare(`
     SELECT id, idx AS "index", outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL`);
   const spent = db
     .prepare(`
-    SELECT candidate, at, seconds FROM evaluations
-    UNION ALL SELECT candidate, at, seconds FROM rejections`)
+    SELECT candidate, at, sum(seconds) FROM evaluations
+    WHERE ${OF_RUN} GROUP BY protocol_key, functional_key, repeat
+    UNION ALL SELECT candidate, at, seconds FROM rejections WHERE ${OF_RUN}`)
     .raw();
   const count = db.prepare('SELECT count(*) FROM candidates').pluck();
 
@@ -91,7 +94,7 @@ export function statsRepository(db: Database) {
       const paid = new Map(
         candidates.map(({ id, index, outcome }) => [id, { index, at: '', seconds: 0, outcome }]),
       );
-      for (const [candidate, at, seconds] of spent.all() as [number, string, number][]) {
+      for (const [candidate, at, seconds] of spent.all({ run }) as [number, string, number][]) {
         const evaluation = paid.get(candidate);
         if (!evaluation) continue;
         evaluation.at = at;
@@ -110,10 +113,8 @@ export function statsRepository(db: Database) {
 
     /** The functions of a run that have scores, in the order in which it met them. */
     scored(run: number): Scored[] {
-      const without = new Set(givenUp.all(run));
       const found: { index: number; functionalKey: string; perAnchor: AnchorAccuracy[] }[] = [];
       for (const [functionalKey, anchor, accuracy, index] of scores.all({ run }) as ScoreRow[]) {
-        if (index === null || without.has(functionalKey)) continue;
         if (found.at(-1)?.functionalKey !== functionalKey)
           found.push({ index, functionalKey, perAnchor: [] });
         found.at(-1)!.perAnchor.push({ anchor, accuracy });
@@ -125,7 +126,7 @@ export function statsRepository(db: Database) {
   };
 }
 
-type ScoreRow = [functionalKey: string, anchor: string, accuracy: number, index: number | null];
+type ScoreRow = [functionalKey: string, anchor: string, accuracy: number, index: number];
 
 /** As `fitnessOf`, to the last bit. */
 const mean = (perAnchor: readonly AnchorAccuracy[]): number =>

@@ -16,13 +16,27 @@ const NODE = 'node -e 0';
 const COMMAND = 'command';
 const PROTOCOL_OF_RUN_1 = ['--run', '1'];
 
-/** What a user types to read; ids are of proposals with long lineages, as evolution leaves them at the end of a run. */
+/** Times training steps and loads a data set for it: shown, and no quick question. */
+const DRY_RUN = 'search --dry-run';
+
+/**
+ * What a user types to read; ids are of proposals with long lineages, as evolution leaves them at the end of a run.
+ * `runs --check` is not among them: it reads every row.
+ */
 const COMMANDS: readonly (readonly string[])[] = [
   ['--help'],
+  ['evaluate', '--help'],
+  ['completion', 'bash'],
+  ['config'],
+  ['config', '--schema'],
   ['zoo'],
   ['networks', '--anchor', 'mini-wide'],
   ['networks'],
+  DRY_RUN.split(' '),
   ['runs'],
+  ['stats'],
+  ['stats', '1'],
+  ['stats', '1', '--json'],
   ['leaderboard'],
   ['leaderboard', '--json'],
   ['leaderboard', ...PROTOCOL_OF_RUN_1],
@@ -40,6 +54,8 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['show', 'r1-1990'],
   ['show', 'BN-ReLU'],
   ['compare', 'r1-1990', 'r1-1980', 'BN-ReLU'],
+  ['export', 'r1-1990', '--to', 'pytorch'],
+  ['export', 'r1-1990', '--to', 'json'],
 ];
 
 /** Commands that read, as whole processes on a large database, beside a Node that does nothing. */
@@ -94,11 +110,13 @@ function report(results: Results): string {
     return { name, bare: bare!, command: command!, above: above(bare!, command!, 0.95) };
   });
   const measured = rows.filter(({ bare, command }) => bare.length > 0 && command.length > 0);
-  const list = measured.map(
-    ({ name, above }): Goal => ({
-      ...{ what: name, measured: above, wanted: ['≤', LIMIT_MS], show: figure },
-    }),
-  );
+  const list = measured
+    .filter(({ name }) => name !== DRY_RUN)
+    .map(
+      ({ name, above }): Goal => ({
+        ...{ what: name, measured: above, wanted: ['≤', LIMIT_MS], show: figure },
+      }),
+    );
   const lines = measured.map(({ name, bare, command, above: p95 }) => [
     name,
     ...[quantile(bare, 0.5), above(bare, command, 0.5), p95].map(figure),

@@ -1,5 +1,5 @@
 import Database from 'better-sqlite3';
-import { z } from 'zod';
+import * as z from 'zod';
 import { checkRepository, type RawCandidate, type RawRun } from '../../db/check.ts';
 import { decode } from '../../db/json.ts';
 import { openForChecking } from '../../db/open.ts';

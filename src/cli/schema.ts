@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Flag, PROTOCOL_FLAGS } from '../eval/presets.ts';
 import { isRecord } from '../eval/settings.ts';
 import { searchConfigSchema } from '../search/config.ts';

@@ -48,6 +48,8 @@ export interface Network {
   readonly ops: readonly NetworkOp[];
 }
 
+export type LayerParameter = 'v0' | 'v1' | 'gamma' | 'beta';
+
 export type ParameterKind =
   | 'conv'
   | 'depthwise'
@@ -122,12 +124,12 @@ const strided = ({ height, width, channels }: ImageShape, stride: 1 | 2): ImageS
  */
 export function parameterLayout(network: Network, layer: LayerGraph): Parameter[] {
   const shapes = tensorShapes(network);
-  const learned = (['v0', 'v1'] as const).filter((v) => layer.nodes.some((node) => node.op === v));
+  const ofLayer = layerParameters(layer);
   const parameters: Parameter[] = [];
   let offset = 0;
   for (const [i, op] of network.ops.entries()) {
     if (op.op === 'add') continue;
-    for (const [kind, shape] of ownParameters(op, shapes[op.input]!.channels, learned)) {
+    for (const [kind, shape] of ownParameters(op, shapes[op.input]!.channels, ofLayer)) {
       const size = shape.reduce((a, b) => a * b, 1);
       parameters.push({ kind, op: i, shape, offset, size });
       offset += size;
@@ -136,11 +138,18 @@ export function parameterLayout(network: Network, layer: LayerGraph): Parameter[
   return parameters;
 }
 
+/** The parameters of a slot that `layer` stands in, in order. */
+export const layerParameters = (layer: LayerGraph): LayerParameter[] => [
+  ...(['v0', 'v1'] as const).filter((v) => layer.nodes.some((node) => node.op === v)),
+  'gamma',
+  'beta',
+];
+
 /** Kinds and shapes of the parameters of an operation on so many channels. */
 function ownParameters(
   op: Exclude<NetworkOp, { op: 'add' }>,
   channels: number,
-  learned: readonly ('v0' | 'v1')[],
+  ofLayer: readonly LayerParameter[],
 ): (readonly [ParameterKind, readonly number[]])[] {
   switch (op.op) {
     case 'conv':
@@ -155,7 +164,7 @@ function ownParameters(
         ['expandBias', [channels]],
       ];
     case 'layer':
-      return [...learned, 'gamma' as const, 'beta' as const].map((kind) => [kind, [channels]]);
+      return ofLayer.map((kind) => [kind, [channels]]);
     case 'pool':
       return [];
     case 'dense':

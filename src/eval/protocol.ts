@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ANCHORS } from './anchors.ts';
 import { DATASETS, datasetHash, datasetSource } from './data.ts';
 import { protocolNetworks } from './protocol-networks.ts';

@@ -1,5 +1,6 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.ts';
+import { grouped } from '../grouped.ts';
 import { didYouMean } from '../suggest.ts';
 
 /*
@@ -7,19 +8,20 @@ import { didYouMean } from '../suggest.ts';
  * noun phrase; `validate` puts the key and the value in front of it.
  */
 
-const group = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 20 });
-
 export const wholeNumber = (min: number, max: number) => {
-  const error = `a whole number from ${group(min)} to ${group(max)}`;
+  const error = `a whole number from ${grouped(min)} to ${grouped(max)}`;
   return z.int(error).min(min, error).max(max, error);
 };
 
 export const realNumber = (min: number, max: number) => {
-  const error = `a number from ${group(min)} to ${group(max)}`;
+  const error = `a number from ${grouped(min)} to ${grouped(max)}`;
   return z.number(error).min(min, error).max(max, error);
 };
 
-export const positiveNumber = (max: number, error = `a number above 0 and up to ${group(max)}`) => {
+export const positiveNumber = (
+  max: number,
+  error = `a number above 0 and up to ${grouped(max)}`,
+) => {
   return z.number(error).positive(error).max(max, error);
 };
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.ts';
 import { overrideProtocol, type ProtocolOverrides, resolveProtocol } from '../eval/presets.ts';
 import { type Protocol, protocolSchema } from '../eval/protocol.ts';

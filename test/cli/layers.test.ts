@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { ANCHORS } from '../../src/eval/anchors.ts';
+import { ANCHORS, anchorNamed } from '../../src/eval/anchors.ts';
+import { compile } from '../../src/eval/native/compile.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
 import { evolayer, inProcess, PROGRAM, TINY } from './process.ts';
 
@@ -94,9 +95,15 @@ const networks = async (...flags: string[]) =>
 test('networks lists every anchor with its size', async () => {
   const listed = await networks();
   expect(listed.map(({ anchor }) => anchor)).toEqual([...ANCHORS.keys()]);
-  for (const { image, memory, parameters } of listed) {
+  for (const { anchor, image, classes, memory, parameters } of listed) {
     expect(image).toEqual({ height: 14, width: 14, channels: 1 });
     expect(memory.total - memory.activations).toBe(3 * 4 * parameters);
+    const network = anchorNamed(anchor).network(image, classes);
+    const { layer } = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
+    const setup = { batch: 32, groups: 8, momentum: 0.9, weightDecay: 0, movingDecay: 0.9 };
+    const used = 4 * compile(network, layer, setup, 16).floats;
+    expect(memory.total).toBeLessThanOrEqual(used);
+    expect(memory.total).toBeGreaterThan(used - 100_000);
   }
   const { stdout, stderr } = await inProcess(['networks']);
   expect(stdout.split('\n')).toHaveLength(ANCHORS.size + 2);

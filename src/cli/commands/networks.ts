@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { ANCHORS, anchorNamed } from '../../eval/anchors.ts';
-import { compile } from '../../eval/native/compile.ts';
+import { arenaFloats } from '../../eval/native/compile.ts';
+import { ShapedLayer } from '../../eval/native/shaped-layer.ts';
 import { overridesFromFlags, PROTOCOL_FLAGS, resolveProtocol } from '../../eval/presets.ts';
 import { protocolNetworks, trainingSetup } from '../../eval/protocol-networks.ts';
 import { networkSize } from '../../eval/size.ts';
 import { ZOO } from '../../graph/zoo.ts';
+import { grouped } from '../../grouped.ts';
 import { addFlags, jsonOption } from '../options.ts';
 import { note, print, printJson, table } from '../output.ts';
 
@@ -55,16 +57,16 @@ function sizes(options: Options) {
   const overrides = { anchors, ...overridesFromFlags(options, FLAGS) };
   const protocol = resolveProtocol(options.preset, overrides, `native/${LANES} lanes`);
   const setup = trainingSetup(protocol);
+  const layer = new ShapedLayer(LAYER.layer, setup, LANES);
   return protocolNetworks(protocol).map((network) => {
     const { name, image, classes } = network;
-    const { floats, parameterCount } = compile(network, LAYER.layer, setup, LANES);
-    // Weights have a gradient and a momentum each; all the rest belongs to the batch.
-    const memory = { activations: 4 * (floats - 3 * parameterCount), total: 4 * floats };
-    const { doc } = anchorNamed(name);
     const size = networkSize(network, LAYER.layer);
+    const floats = arenaFloats(network, layer);
+    // Weights have a gradient and a momentum each; all the rest belongs to the batch.
+    const memory = { activations: 4 * (floats - 3 * size.parameters), total: 4 * floats };
+    const { doc } = anchorNamed(name);
     return { anchor: name, doc, image, classes, batch: setup.batch, ...size, memory };
   });
 }
 
-const grouped = (count: number): string => count.toLocaleString('en-US');
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;

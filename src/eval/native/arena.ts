@@ -61,23 +61,32 @@ export class Arena {
     const base = this.size;
     const free = requests.flatMap(({ layout }, i) => (layout === undefined ? [i] : []));
     free.sort((a, b) => requests[b]!.floats - requests[a]!.floats || a - b);
+    /** By offset. */
     const placed: Placed[] = [];
     for (const i of free) {
       const { from, to } = requests[i]!;
       const floats = align(requests[i]!.floats);
-      const met = placed.filter((other) => other.from <= to && from <= other.to);
-      const offset = lowestGap(met, base, floats);
-      placed.push({ offset, end: offset + floats, from, to });
+      const offset = lowestGap(placed, base, floats, { from, to });
+      const before = placed.findIndex((other) => other.offset > offset);
+      const buffer = { offset, end: offset + floats, from, to };
+      placed.splice(before < 0 ? placed.length : before, 0, buffer);
       offsets[i] = offset;
       this.size = Math.max(this.size, offset + floats);
     }
   }
 }
 
-/** The lowest offset from `base` on where `floats` floats meet none of `taken`. */
-function lowestGap(taken: readonly Placed[], base: number, floats: number): number {
+/** The lowest offset from `base` on where `floats` floats meet none of `taken` (by offset) in all their life. */
+function lowestGap(
+  taken: readonly Placed[],
+  base: number,
+  floats: number,
+  { from, to }: Lifetime,
+): number {
   let offset = base;
-  for (const other of [...taken].sort((a, b) => a.offset - b.offset))
-    if (other.offset < offset + floats) offset = Math.max(offset, other.end);
+  for (const other of taken) {
+    if (other.offset >= offset + floats) break;
+    if (other.from <= to && from <= other.to) offset = Math.max(offset, other.end);
+  }
   return offset;
 }

@@ -48,9 +48,8 @@ export function planBuffers(
     Math.max(0, ...readers[t]!.map((i) => padding(network, i))),
   );
   const gradientHalo = shapes.map((_, t) => (t === 0 ? 0 : padding(network, t - 1)));
-  const groupHalo = group.map((g) =>
-    Math.max(...group.flatMap((other, t) => (other === g ? [gradientHalo[t]!] : []))),
-  );
+  const members = membersOf(group);
+  const groupHalo = group.map((g) => Math.max(...members[g]!.map((t) => gradientHalo[t]!)));
   const requests: BufferRequest[] = [];
   const request = (shape: ImageShape, halo: number, life: Lifetime) => {
     const floats = tensorFloats({ ...shape, halo }, batch);
@@ -59,7 +58,7 @@ export function planBuffers(
     return requests.push({ floats, ...layout, ...life }) - 1;
   };
   const swallowed = new Map([...sumInto].map(([conv, { tensor }]) => [conv + 1, tensor]));
-  const lives = lifetimes(network, readers, group, sumInto);
+  const lives = lifetimes(network, readers, members, sumInto);
   const valueAt = shapes.map((shape, t) =>
     (t === 0 && valueHalo[0] === 0) || swallowed.has(t)
       ? -1
@@ -175,6 +174,13 @@ function gradientGroups(network: Network, readers: readonly (readonly number[])[
   return group;
 }
 
+/** The tensors that share the buffer of each. */
+function membersOf(group: readonly number[]): number[][] {
+  const members: number[][] = group.map(() => []);
+  for (const [t, g] of group.entries()) members[g]!.push(t);
+  return members;
+}
+
 /** True where operation `i` is the first in backward order to contribute to tensor `t`. */
 const firstContribution = (
   readers: readonly (readonly number[])[],
@@ -208,10 +214,11 @@ function clockOf({ ops }: Network) {
 function lifetimes(
   network: Network,
   readers: readonly (readonly number[])[],
-  group: readonly number[],
+  members: readonly (readonly number[])[],
   sumInto: Buffers['sumInto'],
 ) {
   const { back } = clockOf(network);
+  const writers = new Map([...sumInto].map(([conv, { tensor }]) => [tensor, conv]));
   const read = (t: number) => readers[t]!;
   return {
     /** A value lives until its last reader has its gradients (a sum or a pool needs no value for them). */
@@ -223,15 +230,13 @@ function lifetimes(
         ...needsValue.map(back),
         logits ? back(network.ops.length) : t,
       );
-      const conv = [...sumInto].find(([, { tensor }]) => tensor === t);
-      return { from: conv ? conv[0] : t - 1, to };
+      return { from: writers.get(t) ?? t - 1, to };
     },
     gradient(t: number): Lifetime {
-      const members = group.flatMap((g, member) => (g === t ? [member] : []));
-      const lastReader = Math.max(...members.map((m) => Math.max(m - 1, ...read(m))));
+      const lastReader = Math.max(...members[t]!.map((m) => Math.max(m - 1, ...read(m))));
       return {
         from: read(t).length === 0 ? back(network.ops.length) : back(lastReader),
-        to: back(Math.min(...members) - 1),
+        to: back(Math.min(...members[t]!) - 1),
       };
     },
   };

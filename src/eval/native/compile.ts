@@ -1,8 +1,8 @@
-import { effectiveGroups } from '../../graph/extent.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import type { TrainingSetup } from '../engine.ts';
 import {
   type ImageShape,
+  type LayerParameter,
   type Network,
   type Parameter,
   parameterLayout,
@@ -13,14 +13,8 @@ import { type Buffers, planBuffers } from './buffers.ts';
 import { Emitter } from './emit.ts';
 import { ProgramWriter } from './encode.ts';
 import { SLACK } from './isa.ts';
-import {
-  type CompiledLayer,
-  compileLayer,
-  graphsOf,
-  type LayerParameter,
-  PlacedLayer,
-  scratchFloats,
-} from './layer.ts';
+import { PlacedLayer, scratchFloats } from './layer.ts';
+import { ShapedLayer } from './shaped-layer.ts';
 
 /** A network with a candidate layer, compiled: programs, and where in the arena everything stands. */
 export interface Plan {
@@ -62,8 +56,15 @@ export function compile(
   setup: TrainingSetup,
   lanes: number,
 ): Plan {
-  return new Compilation(network, layer, setup, lanes).plan();
+  return new Compilation(network, new ShapedLayer(layer, setup, lanes)).plan();
 }
+
+/**
+ * Floats of the arena for `network`, without writing programs: tile registers and constants, some ten
+ * kilobytes, are missing.
+ */
+export const arenaFloats = (network: Network, layer: ShapedLayer): number =>
+  new Compilation(network, layer).floats;
 
 class Compilation {
   readonly #network: Network;
@@ -78,11 +79,12 @@ class Compilation {
   readonly #registers = { floats: 0 };
   readonly #offsets;
 
-  constructor(network: Network, layer: LayerGraph, setup: TrainingSetup, lanes: number) {
+  constructor(network: Network, layer: ShapedLayer) {
+    const { setup } = layer;
     this.#network = network;
     this.#setup = setup;
     this.#shapes = tensorShapes(network);
-    this.#layout = parameterLayout(network, layer);
+    this.#layout = parameterLayout(network, layer.graph);
     const last = this.#layout.at(-1);
     const parameterCount = last ? last.offset + last.size : 0;
     const { height, width, channels } = network.image;
@@ -97,17 +99,23 @@ class Compilation {
       parameterCount,
     };
     this.#buffers = planBuffers(network, setup.batch, this.#offsets.images, this.#arena);
-    const compiled = this.#compileLayers(layer, lanes);
-    const slots = this.#arena.allocate(Math.max(16, ...[...compiled.values()].map(scratchFloats)));
+    const used = network.ops.flatMap((op, at) =>
+      op.op === 'layer' ? [{ at, input: op.input, code: layer.at(this.#shapes[op.input]!) }] : [],
+    );
+    const slots = this.#arena.allocate(
+      Math.max(16, ...used.map(({ code }) => scratchFloats(code))),
+    );
     const constant = (value: number, period: number) => this.#constant(value, period);
-    for (const [i, op] of network.ops.entries()) {
-      if (op.op !== 'layer') continue;
-      const code = compiled.get(shapeKey(this.#shapes[op.input]!))!;
-      const scratch = { slots, registers: this.#registers, constant };
-      const placed = new PlacedLayer(code, this.#layerPlace(i, op.input), scratch, this.#arena);
-      this.#layers.set(i, placed);
-      this.#movingPeriod.set(i, code.period);
+    const scratch = { slots, registers: this.#registers, constant };
+    for (const { at, input, code } of used) {
+      const placed = new PlacedLayer(code, this.#layerPlace(at, input), scratch, this.#arena);
+      this.#layers.set(at, placed);
+      this.#movingPeriod.set(at, code.period);
     }
+  }
+
+  get floats(): number {
+    return this.#arena.size + SLACK;
   }
 
   plan(): Plan {
@@ -127,7 +135,7 @@ class Compilation {
     );
     return {
       ...this.#offsets,
-      floats: this.#arena.size + SLACK,
+      floats: this.floats,
       programs,
       constants: [...this.#constants.values()],
       moving,
@@ -154,24 +162,6 @@ class Compilation {
     emitter.forward(inference, (placed) => placed.inference(inference));
     emitter.loss(false, inference);
     return { gradient, update, inference };
-  }
-
-  #compileLayers(layer: LayerGraph, lanes: number): Map<string, CompiledLayer> {
-    const trained = (['v0', 'v1', 'gamma', 'beta'] as const).filter((name) =>
-      this.#layout.some((p) => p.kind === name),
-    );
-    const graphs = graphsOf(layer);
-    const compiled = new Map<string, CompiledLayer>();
-    for (const op of this.#network.ops) {
-      if (op.op !== 'layer') continue;
-      const shape = this.#shapes[op.input]!;
-      const key = shapeKey(shape);
-      if (compiled.has(key)) continue;
-      const groups = effectiveGroups(shape.channels, this.#setup.groups);
-      const full = { ...shape, batch: this.#setup.batch, groups };
-      compiled.set(key, compileLayer(graphs, full, lanes, trained));
-    }
-    return compiled;
   }
 
   #layerPlace(op: number, input: number) {
@@ -210,6 +200,3 @@ class Compilation {
     return fill.offset;
   }
 }
-
-const shapeKey = ({ height, width, channels }: ImageShape): string =>
-  `${height} ${width} ${channels}`;

@@ -8,14 +8,13 @@ import {
 import { hasBatch, type LayerShape } from '../../graph/extent.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import { moments } from '../../graph/ops.ts';
+import type { LayerParameter } from '../network.ts';
 import { type Arena, align } from './arena.ts';
 import { type Operand, type ProgramWriter, type Tensor, tensorFloats } from './encode.ts';
 import { type Kept, keepValues } from './keep.ts';
 import { argsOf, isSpatial, lower, type MachineGraph } from './lower.ts';
 import { type Phase, schedule } from './schedule.ts';
 import { type Binding, emitPhase, emitSmall, holdsImages, type Target } from './sweep.ts';
-
-export type LayerParameter = 'v0' | 'v1' | 'gamma' | 'beta';
 
 const GRADIENT = { v0: 'dv0', v1: 'dv1', gamma: 'dgamma', beta: 'dbeta' } as const;
 

@@ -404,35 +404,29 @@ class Lowering {
   #extent = (a: number): Extent => this.nodes[a]!.extent;
 
   #put(code: MapCode, args: readonly number[]): number {
-    return this.#intern({
-      kind: 'map',
-      code,
-      args,
-      extent: args.map((a) => this.#extent(a)).reduce(union),
-    });
+    const [a, b, c] = args as readonly [number, number?, number?];
+    // All of a map but its extent, which follows.
+    const key = `${code} ${a} ${b} ${c}`;
+    const known = this.#index.get(key);
+    if (known !== undefined) return known;
+    const extent = args.map((arg) => this.#extent(arg)).reduce(union);
+    return this.#add(key, { kind: 'map', code, args, extent });
   }
 
-  #intern(node: MachineNode): number {
+  #intern(node: Exclude<MachineNode, { kind: 'map' }>): number {
     const key = keyOf(node);
-    let id = this.#index.get(key);
-    if (id === undefined) {
-      id = this.nodes.push(node) - 1;
-      this.#index.set(key, id);
-    }
+    return this.#index.get(key) ?? this.#add(key, node);
+  }
+
+  #add(key: string, node: MachineNode): number {
+    const id = this.nodes.push(node) - 1;
+    this.#index.set(key, id);
     return id;
   }
 }
 
 /** The same for equal nodes alone. */
-function keyOf(node: MachineNode): string {
-  switch (node.kind) {
-    case 'map': {
-      const [a, b, c] = node.args as readonly (number | undefined)[];
-      return `${node.code} ${a} ${b} ${c} ${node.extent}`;
-    }
-    case 'reduce':
-      return `${node.code} of ${node.args.join()} ${node.scope} ${node.extent}`;
-    default:
-      return Object.values(node).join(' ');
-  }
-}
+const keyOf = (node: Exclude<MachineNode, { kind: 'map' }>): string =>
+  node.kind === 'reduce'
+    ? `${node.code} of ${node.args.join()} ${node.scope} ${node.extent}`
+    : Object.values(node).join(' ');

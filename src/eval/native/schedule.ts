@@ -104,14 +104,15 @@ function neededNodes(
   roots: readonly number[],
   known: ReadonlySet<number>,
 ): number[] {
-  const needed = new Set<number>();
-  const stack = [...roots];
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    if (needed.has(id) || known.has(id)) continue;
-    needed.add(id);
-    stack.push(...argsOf(graph.nodes[id]!));
+  // Arguments come before what reads them, so that one look from the end reaches everything.
+  const wanted = new Uint8Array(graph.nodes.length);
+  for (const id of roots) wanted[id] = 1;
+  for (let id = wanted.length - 1; id >= 0; id--) {
+    if (!wanted[id]) continue;
+    if (known.has(id)) wanted[id] = 0;
+    else for (const a of argsOf(graph.nodes[id]!)) wanted[a] = 1;
   }
-  return [...needed].sort((a, b) => a - b);
+  return Array.from(wanted.keys()).filter((id) => wanted[id]);
 }
 
 /** The level at which a node's value is there (of a reduction: at which it is accumulated). */
@@ -123,8 +124,8 @@ function levelsOf(
   const levels = new Map<number, Level>();
   for (const id of needed) {
     const node = graph.nodes[id]!;
-    const args = argsOf(node).map((a) => (known.has(a) ? START : levels.get(a)!));
-    const level = args.reduce(later, START);
+    let level = START;
+    for (const a of argsOf(node)) if (!known.has(a)) level = later(level, levels.get(a)!);
     levels.set(
       id,
       node.kind === 'moment' || node.kind === 'fold' ? after(graph, id, level) : level,
