@@ -9,5 +9,9 @@ test('numbers are grouped as in English', () => {
     fc.maxSafeInteger(),
     fc.integer().map((n) => n / 16),
   );
-  fc.assert(fc.property(numbers, (value) => expect(grouped(value)).toBe(english(value))));
+  fc.assert(
+    fc.property(numbers, (value) => {
+      expect(grouped(value)).toBe(english(value));
+    }),
+  );
 });
