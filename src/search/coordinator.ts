@@ -24,8 +24,8 @@ import type { Progress, RunSummary, SearchEvent } from './run.ts';
 import { type Member, memberOf } from './select.ts';
 import { advance, describeStop, type Reached, type StopCondition, upToStop } from './stop.ts';
 
-/** Proposals that are made before messages, timers and signals are looked at again. */
-const PROPOSALS_PER_TURN = 64;
+/** Genomes that are drawn, proposed or not, before messages, timers and signals are looked at again. */
+const DRAWS_PER_TURN = 64;
 /** Settled proposals that wait for others before they are committed, at most. */
 const MOST_HELD = 2000;
 
@@ -183,7 +183,8 @@ export class Coordinator {
   /** Proposes, as far as the lookahead allows, a turn's worth. True where the lookahead is used up. */
   #fill(): boolean {
     const { lookahead, stop } = this.#config;
-    for (let made = 0; made < PROPOSALS_PER_TURN; made++) {
+    const end = this.#identifier.identified + DRAWS_PER_TURN;
+    while (this.#identifier.identified < end) {
       if (this.#next >= stop.proposals || this.#flight.size >= lookahead) return true;
       const index = this.#next++;
       const proposal = this.#propose(index);

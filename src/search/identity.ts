@@ -50,6 +50,7 @@ export interface IdentifierOptions {
  */
 export class Identifier {
   readonly #options: IdentifierOptions;
+  #identified = 0;
   #probes = 0;
   #milliseconds = 0;
 
@@ -61,7 +62,13 @@ export class Identifier {
     return { probes: this.#probes, screening: this.#milliseconds / 1000 };
   }
 
+  /** Genomes that it was asked about so far. */
+  get identified(): number {
+    return this.#identified;
+  }
+
   identify(proposal: Proposal, inFlight: StructuresInFlight): Identified {
+    this.#identified++;
     return { ...proposal, identity: this.#identityOf(proposal, inFlight) };
   }
 
