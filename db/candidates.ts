@@ -3,6 +3,7 @@ import type { Outcome, OutcomeName } from '../src/eval/outcome.ts';
 import type { Genome } from '../src/graph/genome.ts';
 import type { Origin } from '../src/search/algorithm.ts';
 import { decode, encode } from './json.ts';
+import type { Run } from './runs.ts';
 
 /** The key by which a candidate was recognised as something that had been there before. */
 export type Tier = 'structural' | 'functional';
@@ -101,6 +102,14 @@ export interface RunView {
   readonly mantissaBits: number;
 }
 
+/** What a function was worth after a candidate. */
+export interface LastOfFunction {
+  /** Of the candidate. */
+  readonly index: number;
+  readonly outcome: Outcome;
+  readonly evaluations: number;
+}
+
 const COLUMNS = `run, idx, genome, structural_key, functional_key, origin, parent, baseline, tier,
   repeat, outcome, numbers, evaluations, fitness`;
 
@@ -120,10 +129,27 @@ export function candidateRepository(db: Database) {
   // Keys of another precision do not compare.
   const olderStructure = structure(`id <= ? AND (
     SELECT json_extract(config, '$.cache.mantissaBits') FROM runs WHERE runs.id = run) = ?`);
-  const ofFunction = db.prepare(`
-    SELECT ${COLUMNS} FROM candidates WHERE functional_key = ? AND run = ? ORDER BY idx LIMIT 1`);
   const timesProposed = db
     .prepare('SELECT count(*) FROM candidates WHERE functional_key = ? AND run = ? AND idx >= 0')
+    .pluck();
+  const lastOfFunction = db.prepare(`
+    SELECT idx, outcome, numbers, evaluations FROM candidates
+    WHERE functional_key = ? AND run = ? ORDER BY idx DESC LIMIT 1`);
+  const evaluationsOf = db.prepare(`
+    SELECT idx, evaluations, outcome FROM candidates
+    WHERE functional_key = ? AND run = ? AND repeat IS NOT NULL ORDER BY idx DESC`);
+  const lastRepeat = db
+    .prepare(`
+    SELECT repeat FROM candidates
+    WHERE functional_key = ? AND run = ? AND repeat IS NOT NULL ORDER BY idx DESC LIMIT 1`)
+    .pluck();
+  // A run's own candidates come after all that it sees of others, and are numbered in their order.
+  const lastFunctions = db
+    .prepare(`
+    SELECT functional_key FROM candidates
+    WHERE functional_key IS NOT NULL AND (run = $run OR
+      (id <= $horizon AND run IN (SELECT id FROM runs WHERE protocol_key = $protocolKey)))
+    GROUP BY functional_key ORDER BY max(id) DESC LIMIT $count`)
     .pluck();
   const youngest = db.prepare(`
     SELECT ${COLUMNS} FROM candidates
@@ -185,9 +211,43 @@ export function candidateRepository(db: Database) {
       return (found as KnownStructure | undefined) ?? null;
     },
 
-    /** The run's first candidate that computes this function. */
-    firstOfFunction: (key: string, run: number): Candidate | null =>
-      found(ofFunction.get(key, run)),
+    /** What the run's last candidate that computes a function was worth; null where there is none. */
+    lastOfFunction(key: string, run: number): LastOfFunction | null {
+      const row = lastOfFunction.get(key, run) as
+        | Pick<Row, 'idx' | 'outcome' | 'numbers' | 'evaluations'>
+        | undefined;
+      if (!row) return null;
+      const { idx: index, outcome, numbers, evaluations } = row;
+      return { index, outcome: outcomeOf(outcome, numbers), evaluations: evaluations as number };
+    },
+
+    /**
+     * The run's first candidate that was rejected by an evaluation of this function which still counts:
+     * none before the last one that counted alone does. Null where there is none.
+     */
+    rejectedAt(key: string, run: number): number | null {
+      let first: number | null = null;
+      for (const row of evaluationsOf.iterate(key, run)) {
+        const { idx, evaluations, outcome } = row as Pick<Row, 'idx' | 'evaluations' | 'outcome'>;
+        if (outcome !== 'evaluated') first = idx;
+        if (evaluations === 1) break;
+      }
+      return first;
+    },
+
+    /** The last evaluation of a function that the run caused, as a number from 0; null where it caused none. */
+    lastRepeat: (key: string, run: number): number | null =>
+      (lastRepeat.get(key, run) as number | undefined) ?? null,
+
+    /**
+     * The functions that were proposed last, by a run and by those of the same protocol as far as it sees
+     * them; `count` at most, each once, in the order of their last proposals.
+     */
+    lastFunctions: (
+      { id, protocolKey, horizon }: Pick<Run, 'id' | 'protocolKey' | 'horizon'>,
+      count: number,
+    ): string[] =>
+      (lastFunctions.all({ run: id, protocolKey, horizon, count }) as string[]).reverse(),
 
     /** How many of the run's proposals, baselines not counted, compute this function: takes longer the more they are. */
     timesProposed: (key: string, run: number): number => timesProposed.get(key, run) as number,

@@ -41,7 +41,36 @@ interface ScoreRow {
   at: string;
 }
 
-type KnownRow = Pick<ScoreRow, 'anchor' | 'accuracy' | 'loss' | 'steps'>;
+type KnownRow = Pick<ScoreRow, 'repeat' | 'anchor' | 'accuracy' | 'loss' | 'steps'>;
+type RejectedRow = { repeat: number; outcome: OutcomeName; numbers: string };
+
+/** What earlier evaluations of a function say about it. */
+export interface KnownFunction {
+  readonly outcome: Outcome;
+  /** How many they are. */
+  readonly evaluations: number;
+  /** Which one was the last. */
+  readonly repeat: number;
+}
+
+/** Means per anchor, of rows in the order of evaluations and of the protocol's anchors. */
+function meanOf(rows: readonly KnownRow[]): Outcome {
+  const byAnchor = new Map<string, KnownRow[]>();
+  for (const row of rows) {
+    const same = byAnchor.get(row.anchor);
+    if (same) same.push(row);
+    else byAnchor.set(row.anchor, [row]);
+  }
+  const perAnchor = [...byAnchor].map(([anchor, of]) => ({
+    ...{ anchor, steps: of[0]!.steps, seconds: 0 },
+    accuracy: mean(of.map(({ accuracy }) => accuracy)),
+    loss: mean(of.map(({ loss }) => loss ?? Number.NaN)),
+  }));
+  return { outcome: 'evaluated', perAnchor };
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const scoreFromRow = (row: ScoreRow): StoredScore => ({
   protocolKey: row.protocol_key,
@@ -63,22 +92,30 @@ const isLasting = (outcome: OutcomeName): boolean => outcome !== 'timeout' && ou
 /** The functional equivalence cache, and the record of all training that was ever done. */
 export function evaluationRepository(db: Database) {
   // An evaluation is a function of the two keys and `repeat`: where the row is there, it says the same.
+  // One that was only saved, as another evaluation of a candidate, becomes that of the one that causes it.
+  const caused = (candidate: string) =>
+    `(SELECT repeat FROM candidates WHERE id = ${candidate}) = repeat`;
   const insertScore = db.prepare(`
-    INSERT OR IGNORE INTO evaluations (protocol_key, functional_key, repeat, position, anchor,
+    INSERT INTO evaluations (protocol_key, functional_key, repeat, position, anchor,
       accuracy, loss, steps, seconds, candidate, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET candidate = excluded.candidate
+    WHERE NOT ${caused('evaluations.candidate')} AND ${caused('excluded.candidate')}`);
   const insertRejection = db.prepare(`
     INSERT INTO rejections
       (protocol_key, functional_key, repeat, outcome, numbers, seconds, lasting, candidate, at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  // What `evaluate --save` adds is another evaluation of the candidate that caused the first one.
   const scores = db.prepare(`
-    SELECT anchor, accuracy, loss, steps FROM evaluations
-    WHERE protocol_key = ? AND functional_key = ? AND repeat = 0 AND candidate <= ?
-    ORDER BY position`);
-  const rejection = db.prepare(`
-    SELECT outcome, numbers FROM rejections
-    WHERE protocol_key = ? AND functional_key = ? AND repeat = 0 AND lasting = 1
-      AND candidate <= ? LIMIT 1`);
+    SELECT e.repeat, anchor, accuracy, loss, steps
+    FROM evaluations AS e JOIN candidates AS c ON c.id = candidate AND c.repeat = e.repeat
+    WHERE protocol_key = ? AND e.functional_key = ? AND candidate <= ?
+    ORDER BY e.repeat, position`);
+  const rejected = db.prepare(`
+    SELECT e.repeat, e.outcome, e.numbers
+    FROM rejections AS e JOIN candidates AS c ON c.id = candidate AND c.repeat = e.repeat
+    WHERE protocol_key = ? AND e.functional_key = ? AND lasting = 1 AND candidate <= ?
+    ORDER BY e.repeat`);
   const ofFunction = db.prepare(`
     SELECT evaluations.*, run, idx FROM evaluations JOIN candidates ON candidates.id = candidate
     WHERE protocol_key = ? AND evaluations.functional_key = ?
@@ -136,19 +173,21 @@ export function evaluationRepository(db: Database) {
       standings.restore(protocolKey, functionalKey),
 
     /**
-     * How the first evaluation of a function ended, in any run up to the horizon: the seconds in it are 0,
-     * for they were spent elsewhere. Null where there was none, or none that another run may rely on.
+     * What the evaluations of a function that candidates up to the horizon caused make it worth: the means
+     * of their scores, or the first rejection; the seconds in it are 0, for they were spent elsewhere. Null
+     * where there was none, or none that another run may rely on.
      */
-    known(protocolKey: string, functionalKey: string, horizon: number): Outcome | null {
-      const rejected = rejection.get(protocolKey, functionalKey, horizon) as
-        | { outcome: OutcomeName; numbers: string }
-        | undefined;
-      if (rejected)
-        return { outcome: rejected.outcome, ...(decode(rejected.numbers) as object) } as Rejection;
-      const rows = scores.all(protocolKey, functionalKey, horizon) as KnownRow[];
-      if (rows.length === 0) return null;
-      const perAnchor = rows.map((row) => ({ ...row, loss: row.loss ?? Number.NaN, seconds: 0 }));
-      return { outcome: 'evaluated', perAnchor };
+    known(protocolKey: string, functionalKey: string, horizon: number): KnownFunction | null {
+      const key = [protocolKey, functionalKey, horizon] as const;
+      const rejections = rejected.all(...key) as RejectedRow[];
+      const rows = scores.all(...key) as KnownRow[];
+      const repeats = new Set([...rejections, ...rows].map(({ repeat }) => repeat));
+      if (repeats.size === 0) return null;
+      const counts = { evaluations: repeats.size, repeat: Math.max(...repeats) };
+      const [first] = rejections;
+      if (!first) return { ...counts, outcome: meanOf(rows) };
+      const { outcome, numbers } = first;
+      return { ...counts, outcome: { outcome, ...(decode(numbers) as object) } as Rejection };
     },
 
     /** The id of the candidate that the first evaluation of a function was made for; null where it was not scored. */

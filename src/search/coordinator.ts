@@ -85,11 +85,13 @@ export class Coordinator {
     setMaxListeners(0, this.#stop.signal);
     const onFault = ({ index, kind, message }: Fault) =>
       emit({ type: 'fault', index, kind, message });
-    this.#identifier = new Identifier({ store, run, clock, config });
+    // What a run does not share it does not see.
+    const seen = config.cache.shared ? run : { ...run, horizon: 0 };
+    this.#identifier = new Identifier({ store, run: seen, clock, config });
     this.#proposer = new Proposer({ store, run, config, identifier: this.#identifier });
     const cost = () => ({ ...this.#identifier.cost, ...this.#proposer.redraws });
     this.#journal = new Journal({ store, run, clock, signal: this.#stop.signal, onFault, cost });
-    this.#funnel = new Funnel(store, run);
+    this.#funnel = new Funnel({ store, run: seen, config });
     this.#baselines = baselineProposals(config);
     this.#next = (store.candidates.lastIndex(run.id) ?? -this.#baselines.length - 1) + 1;
     this.#members = this.#storedMembers();
@@ -190,8 +192,8 @@ export class Coordinator {
       const proposal = this.#propose(index);
       const screening = this.#funnel.screen(index, proposal, this.#flight);
       const { protocol } = this.#config;
-      const evaluate = (key: string) =>
-        this.#evaluate(index, proposal.genome, evaluationSeed(protocol, key, 0));
+      const evaluate = (key: string, repeat: number) =>
+        this.#evaluate(index, proposal.genome, evaluationSeed(protocol, key, repeat));
       this.#flight.add(screening, evaluate, this.#audit(screening));
     }
     return false;
@@ -208,7 +210,7 @@ export class Coordinator {
    */
   #audit({ screened, next }: Screening): Promise<JobResult | null> | null {
     const { index, genome, functionalKey } = screened;
-    const isHit = functionalKey !== null && next !== 'evaluate';
+    const isHit = functionalKey !== null && next === 'take over';
     if (!isHit || !isAudited(index, this.#config)) return null;
     return this.#work(index, genome, auditSeed(this.#config.protocol, functionalKey, index));
   }

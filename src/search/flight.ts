@@ -2,46 +2,91 @@ import type { KnownStructure } from '../../db/candidates.ts';
 import type { Settled } from '../../db/store.ts';
 import type { JobResult } from '../../workers/messages.ts';
 import type { Outcome } from '../eval/outcome.ts';
-import type { InFlight, Screened, Screening } from './funnel.ts';
+import { worthAfter } from './cache.ts';
+import type { Flying, InFlight, Screened, Screening } from './funnel.ts';
 import { fitnessOf } from './select.ts';
 
-/** Evaluates a function; null where that was given up. Never rejects. */
-export type Evaluate = (functionalKey: string) => Promise<JobResult | null>;
-
-/** A proposal that is not committed yet. */
-interface Entry {
-  readonly screened: Screened;
-  readonly repeat: number | null;
-  readonly landing: Landing;
-  /** Of its own graph, though its outcome is taken over; null where it is not audited. */
-  readonly audit: Landing | null;
-}
+/** Evaluates a function, as often as `repeat` says after the first time; null where that was given up. Never rejects. */
+export type Evaluate = (functionalKey: string, repeat: number) => Promise<JobResult | null>;
 
 /** How something ended; null as long as that is open. */
 type Landing = () => JobResult | null;
 
-/** A result that came from elsewhere: nobody spent time on it here. */
-const free = (outcome: Outcome): JobResult => ({
-  seconds: 0,
-  outcome:
-    outcome.outcome === 'evaluated'
-      ? { ...outcome, perAnchor: outcome.perAnchor.map((score) => ({ ...score, seconds: 0 })) }
-      : outcome,
-});
+/** What it is worth came from elsewhere: nobody spent time on it here. */
+const free = (outcome: Outcome): Outcome =>
+  outcome.outcome === 'evaluated'
+    ? { ...outcome, perAnchor: outcome.perAnchor.map((score) => ({ ...score, seconds: 0 })) }
+    : outcome;
 
-/** Null as long as something of it is open. */
-function settle({ screened, repeat, landing, audit: auditing }: Entry): Settled | null {
-  const [result, audit] = [landing(), auditing?.() ?? null];
-  if (!result || (auditing && !audit)) return null;
-  const { outcome, seconds } = result;
-  return {
-    ...screened,
-    outcome,
-    evaluations: screened.functionalKey === null ? null : 1,
-    evaluation: repeat === null ? null : { repeat, outcome, seconds },
-    audit: audit && { kind: 'hit', ...audit },
-    fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
-  };
+/** Proposals of one function in a row, of which each one's worth is made of that of the one before. */
+interface Chain {
+  /** The first of them that was rejected. */
+  rejectedAt: number | null;
+}
+
+/** A proposal that is not committed yet. */
+class Entry implements Flying {
+  readonly screened: Screened;
+  /** What counts for its worth; 0 where it is nothing to train. */
+  readonly evaluations: number;
+  /** The evaluation that it causes; null where it causes none. */
+  readonly repeat: number | null;
+  readonly chain: Chain;
+  /** The worth of its function before; null where that does not count. */
+  #before: Entry | Outcome | null;
+  /** How its evaluation ended; null where it has none. */
+  readonly #landing: Landing | null;
+  /** How that of its own graph ended, though it takes its worth over; null where it is not audited. */
+  readonly #audit: Landing | null;
+  #worth: Outcome | null = null;
+
+  constructor(
+    screening: Screening,
+    previous: Entry | null,
+    landing: Landing | null,
+    audit: Landing | null,
+  ) {
+    this.#landing = landing;
+    this.#audit = audit;
+    this.screened = screening.screened;
+    this.repeat = screening.next === 'evaluate' ? screening.repeat : null;
+    const known = screening.next === 'rejected' ? null : screening.known;
+    this.evaluations = (known?.evaluations ?? 0) + (this.repeat === null ? 0 : 1);
+    this.chain = previous?.chain ?? { rejectedAt: known?.rejectedAt ?? null };
+    this.#before =
+      screening.next === 'rejected' ? screening.outcome : (previous ?? known?.outcome ?? null);
+  }
+
+  get rejectedAt(): number | null {
+    return this.chain.rejectedAt;
+  }
+
+  /** What it is worth and what it cost, all before it being settled; null where that is open. */
+  settle(): Settled | null {
+    const { screened, repeat } = this;
+    const [result, audit] = [this.#landing?.() ?? null, this.#audit?.() ?? null];
+    if ((this.#landing && !result) || (this.#audit && !audit)) return null;
+    const outcome = this.#worthOf(result);
+    this.#worth = outcome;
+    // What is settled needs nobody any more, or the first of a chain would live as long as the last.
+    this.#before = null;
+    if (outcome.outcome !== 'evaluated') this.chain.rejectedAt ??= screened.index;
+    return {
+      ...screened,
+      outcome,
+      evaluations: screened.functionalKey === null ? null : this.evaluations,
+      evaluation: repeat === null || !result ? null : { repeat, ...result },
+      audit: audit && { kind: 'hit', ...audit },
+      fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
+    };
+  }
+
+  #worthOf(result: JobResult | null): Outcome {
+    const before = this.#before instanceof Entry ? this.#before.#worth : this.#before;
+    if (before) return result ? worthAfter(before, result.outcome, this.evaluations) : free(before);
+    if (!result) throw new Error('internal: a proposal of no worth');
+    return result.outcome;
+  }
 }
 
 /**
@@ -54,6 +99,8 @@ export class Flight implements InFlight {
   #taken = 0;
   /** Each with the last entry that has this structure. */
   readonly #structures = new Map<string, KnownStructure & { readonly last: Entry }>();
+  /** The last entry of each function, and the last one that evaluates it. */
+  readonly #functions = new Map<string, Entry>();
   readonly #evaluating = new Map<string, Entry>();
 
   /** `onLanding` is called when an evaluation has ended. */
@@ -76,8 +123,12 @@ export class Flight implements InFlight {
     return this.#entries.filter(computes).length;
   }
 
-  isEvaluating(functionalKey: string): boolean {
-    return this.#evaluating.has(functionalKey);
+  function(functionalKey: string): Flying | null {
+    return this.#functions.get(functionalKey) ?? null;
+  }
+
+  lastRepeat(functionalKey: string): number | null {
+    return this.#evaluating.get(functionalKey)?.repeat ?? null;
   }
 
   /**
@@ -85,14 +136,15 @@ export class Flight implements InFlight {
    * audited is not settled before `audit` has ended.
    */
   add(screening: Screening, evaluate: Evaluate, audit: ReturnType<Evaluate> | null = null): void {
-    const entry = {
-      ...this.#entry(screening, evaluate),
-      audit: audit && this.#landingOf(audit),
-    };
+    const job =
+      screening.next === 'evaluate' ? evaluate(screening.functionalKey, screening.repeat) : null;
+    const landings = [job && this.#landingOf(job), audit && this.#landingOf(audit)] as const;
+    const entry = new Entry(screening, this.#previous(screening), ...landings);
     this.#entries.push(entry);
     const { structuralKey, functionalKey } = entry.screened;
+    if (functionalKey !== null) this.#functions.set(functionalKey, entry);
     if (screening.next === 'evaluate') this.#evaluating.set(screening.functionalKey, entry);
-    const outcome = screening.next === 'settled' ? screening.outcome.outcome : 'evaluated';
+    const outcome = screening.next === 'rejected' ? screening.outcome.outcome : 'evaluated';
     if (outcome !== 'batch-dependent')
       this.#structures.set(structuralKey, { functionalKey, outcome, last: entry });
   }
@@ -101,8 +153,7 @@ export class Flight implements InFlight {
   take(): Settled[] {
     const ready: Settled[] = [];
     for (; this.#taken < this.#entries.length; this.#taken++) {
-      const entry = this.#entries[this.#taken] as Entry;
-      const settled = settle(entry);
+      const settled = (this.#entries[this.#taken] as Entry).settle();
       if (!settled) break;
       ready.push(settled);
     }
@@ -115,25 +166,6 @@ export class Flight implements InFlight {
     this.#taken -= count;
   }
 
-  #entry(screening: Screening, evaluate: Evaluate): Omit<Entry, 'audit'> {
-    const { screened } = screening;
-    if (screening.next === 'settled') {
-      const result = free(screening.outcome);
-      return { screened, repeat: null, landing: () => result };
-    }
-    if (screening.next === 'evaluate') {
-      const landing = this.#landingOf(evaluate(screening.functionalKey));
-      return { screened, repeat: 0, landing };
-    }
-    const leader = this.#evaluating.get(screening.functionalKey);
-    if (!leader) throw new Error('internal: nothing in flight to follow');
-    const landing = () => {
-      const result = leader.landing();
-      return result && free(result.outcome);
-    };
-    return { screened, repeat: null, landing };
-  }
-
   #landingOf(job: Promise<JobResult | null>): Landing {
     let result: JobResult | null = null;
     job.then((value) => {
@@ -143,10 +175,19 @@ export class Flight implements InFlight {
     return () => result;
   }
 
+  /** The entry whose worth the next one builds on. */
+  #previous(screening: Screening): Entry | null {
+    if (screening.next === 'rejected' || !screening.known || screening.known.outcome) return null;
+    const entry = this.#functions.get(screening.functionalKey);
+    if (!entry) throw new Error('internal: nothing in flight to build on');
+    return entry;
+  }
+
   #forget(entry: Entry) {
     const { structuralKey, functionalKey } = entry.screened;
     if (this.#structures.get(structuralKey)?.last === entry) this.#structures.delete(structuralKey);
-    if (functionalKey !== null && this.#evaluating.get(functionalKey) === entry)
-      this.#evaluating.delete(functionalKey);
+    if (functionalKey === null) return;
+    if (this.#functions.get(functionalKey) === entry) this.#functions.delete(functionalKey);
+    if (this.#evaluating.get(functionalKey) === entry) this.#evaluating.delete(functionalKey);
   }
 }

@@ -69,7 +69,7 @@ test('evaluate --save stores what an evaluation with the seed of each repeat giv
   expect(JSON.parse(stdout)).toMatchObject({ evaluations: 4, rejected: 0, functionalKey });
   expect(
     inStore(db, ({ evaluations }) => evaluations.known(protocolKey(PROTOCOL), functionalKey, 9)),
-  ).toMatchObject({ perAnchor: [{ accuracy: 0.25 }] });
+  ).toMatchObject({ evaluations: 1, outcome: { perAnchor: [{ accuracy: 0.25 }] } });
 
   const check = await inProcess(['runs', '--check', '--db', db]);
   expect(check.stdout).toContain('the file is sound');

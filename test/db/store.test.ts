@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
-import type { Rejection } from '../../src/eval/outcome.ts';
+import type { Outcome, Rejection } from '../../src/eval/outcome.ts';
 import { beginRun, evaluated, inFolder, settled, TIME } from './records.ts';
 
 const everything = Number.MAX_SAFE_INTEGER;
@@ -75,6 +75,31 @@ const withoutTime = (...accuracies: number[]) => {
 };
 
 describe('the cache', () => {
+  const once = (outcome: Outcome) => ({ outcome, evaluations: 1, repeat: 0 });
+
+  test('knows the mean of what candidates caused, or the first rejection, but not what was added', () => {
+    const store = openStore(':memory:');
+    const [a, b] = [beginRun(store), beginRun(store)];
+    const of = (repeat: number | null, outcome: Outcome) => ({
+      ...{ functionalKey: 'f', repeat, outcome },
+    });
+    store.commit(a, [settled(0, of(0, evaluated(0.5, 0.75)))], TIME);
+    const added = { protocolKey: 'p1', functionalKey: 'f', at: TIME.at, seconds: 1 };
+    store.saveEvaluation({ ...added, repeat: 1, outcome: evaluated(0.25, 0.25) });
+    const known = (horizon = everything) => store.evaluations.known('p1', 'f', horizon);
+    expect(known()).toEqual(once(withoutTime(0.5, 0.75)));
+    // Both runs evaluate it; what is there already stays, but is an evaluation of a search now.
+    store.commit(b, [settled(0, of(0, evaluated(0, 0)))], TIME);
+    store.commit(b, [settled(1, of(1, evaluated(0.25, 0.25)))], TIME);
+    expect(known(2)).toEqual(once(withoutTime(0.5, 0.75)));
+    const both = { evaluations: 2, repeat: 1, outcome: withoutTime(0.375, 0.5) };
+    expect(known()).toEqual(both);
+    const low = { outcome: 'diverged', anchor: 'a', step: 1 } as const;
+    store.commit(b, [settled(2, of(3, low)), settled(3, of(2, { ...low, step: 2 }))], TIME);
+    const rejected = { evaluations: 4, repeat: 3, outcome: { ...low, step: 2 } };
+    expect(known()).toEqual(rejected);
+  });
+
   test('knows how an evaluation ended, under its protocol and up to the horizon', () => {
     const store = openStore(':memory:');
     const run = beginRun(store);
@@ -86,13 +111,13 @@ describe('the cache', () => {
       minAccuracy: 1,
     } as const;
     store.commit(run, [settled(0), settled(1, { outcome: low })], TIME);
-    expect(store.evaluations.known('p1', 'f0', everything)).toEqual(withoutTime(0.5, 0.7));
-    expect(store.evaluations.known('p1', 'f1', everything)).toEqual(low);
+    expect(store.evaluations.known('p1', 'f0', everything)).toEqual(once(withoutTime(0.5, 0.7)));
+    expect(store.evaluations.known('p1', 'f1', everything)).toEqual(once(low));
     expect(store.evaluations.known('p2', 'f0', everything)).toBeNull();
     expect(store.evaluations.known('p1', 'f0', run.horizon)).toBeNull();
     expect(store.evaluations.known('p1', 'f1', run.horizon)).toBeNull();
     const later = beginRun(store);
-    expect(store.evaluations.known('p1', 'f1', later.horizon)).toEqual(low);
+    expect(store.evaluations.known('p1', 'f1', later.horizon)).toEqual(once(low));
   });
 
   test('does not hold timeouts and crashes against a function', () => {
