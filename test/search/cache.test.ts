@@ -1,0 +1,165 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Candidate } from '../../db/candidates.ts';
+import { openStore, type Store } from '../../db/store.ts';
+import type { Outcome } from '../../src/eval/outcome.ts';
+import type { Protocol } from '../../src/eval/protocol.ts';
+import type { SearchConfig } from '../../src/search/config.ts';
+import { Recency } from '../../src/search/recency.ts';
+import { runSearch, type SearchEvent } from '../../src/search/run.ts';
+import type { Job } from '../../workers/messages.ts';
+import { inFolder } from '../db/records.ts';
+import { configOf, FakePool, searchIn, trajectory, unitOf } from './fake.ts';
+import { type Committed, verdicts } from './policy.ts';
+
+/** What an evaluation gives, by its seed alone: another evaluation of the same function may fail where one did not. */
+function luck(seed: string, { anchors, steps }: Protocol): Outcome {
+  const anchor = anchors[0]!;
+  const drawn = unitOf(seed);
+  if (drawn < 0.15) return { outcome: 'diverged', anchor, step: Math.floor(1000 * drawn) };
+  if (drawn < 0.25) return { outcome: 'timeout', anchor, step: 1, seconds: 9 };
+  const perAnchor = anchors.map((name) => ({
+    ...{ anchor: name, accuracy: unitOf(`${name} ${seed}`), loss: drawn, steps, seconds: 1 },
+  }));
+  return { outcome: 'evaluated', perAnchor };
+}
+
+const lucky = (workers: number, scramble: string | number = 0) =>
+  new FakePool(workers, scramble, ({ seed, protocol }: Job) => luck(seed, protocol));
+
+/** Short genomes, which compute the same functions again and again. */
+const smallConfig = (flags: object): SearchConfig =>
+  configOf({
+    ...{ stop: { proposals: 70 }, genomeNodes: 3, exploration: 0.5, founders: 3, ...flags },
+  });
+
+const cacheSettings = fc.record({
+  by: fc.constantFrom('function', 'function', 'structure', 'nothing'),
+  evaluations: fc.integer({ min: 1, max: 4 }),
+  forget: fc.constantFrom(0, 0, 0.3, 1),
+  capacity: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constant(100_000)),
+  shared: fc.boolean(),
+});
+
+const configs = fc
+  .record({
+    cache: cacheSettings,
+    lookahead: fc.integer({ min: 1, max: 40 }),
+    seed: fc.integer({ min: 0, max: 2 }),
+    protocol: fc.constantFrom({}, {}, { steps: 77 }),
+  })
+  .map(smallConfig);
+
+/** All that is committed, in order of time. */
+function committedIn(store: Store): Committed[] {
+  const all: (Committed & { id: number })[] = [];
+  for (const { id, config } of store.runs.list()) {
+    const { protocol } = config as SearchConfig;
+    for (const candidate of trajectory(store, id)) all.push({ run: id, id, protocol, candidate });
+  }
+  return all;
+}
+
+/** Runs a search that is stopped after as many commits as `sessions` says, one after the other, and then goes on. */
+async function interrupted(
+  store: Store,
+  config: SearchConfig,
+  sessions: readonly number[],
+  between: () => Promise<void>,
+): Promise<Candidate[]> {
+  let runId: number | undefined;
+  for (const commits of [...sessions, Number.POSITIVE_INFINITY]) {
+    const controller = new AbortController();
+    let rest = commits;
+    const onEvent = ({ type }: SearchEvent) => {
+      if (type === 'committed' && --rest <= 0) controller.abort();
+    };
+    const { signal } = controller;
+    const resumed = runId === undefined ? {} : { runId };
+    const pool = lucky(Number.isFinite(commits) ? commits : 3, commits);
+    const summary = await runSearch({ config, store, pool, signal, onEvent, ...resumed });
+    if (runId === undefined) await between();
+    runId = summary.runId;
+    if (summary.stopped === 'finished') break;
+  }
+  return trajectory(store, runId as number);
+}
+
+const verdictOf = ({ tier, repeat, evaluations, outcome, fitness }: Candidate) => ({
+  ...{ tier, repeat, evaluations, outcome, fitness },
+});
+
+describe('the cache', () => {
+  test('does what its rules say, with any number of workers and after any interruption', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(configs, { maxLength: 2 }),
+        configs,
+        fc.array(fc.integer({ min: 1, max: 12 }), { maxLength: 10 }),
+        fc.boolean(),
+        (earlier, config, sessions, prunes) =>
+          inFolder(async (folder) => {
+            const path = join(folder, 'earlier.db');
+            const first = openStore(path);
+            for (const before of earlier)
+              await runSearch({ config: before, store: first, pool: lucky(3) });
+            const others = committedIn(first);
+            first.close();
+            const copy = (name: string) => {
+              copyFileSync(path, join(folder, name));
+              return openStore(join(folder, name));
+            };
+
+            const reference = copy('1.db');
+            const pool = lucky(1);
+            const { summary, candidates } = await searchIn({ config, store: reference, pool });
+            expect(candidates.map(verdictOf)).toEqual(verdicts(candidates, others, config, luck));
+            expect(candidates).toHaveLength(summary.counts.proposals + 2);
+            // Single-flight: nothing is evaluated but what counts, and nothing twice.
+            const caused = candidates.filter(({ repeat }) => repeat !== null);
+            expect(pool.jobs).toHaveLength(caused.length);
+            expect(new Set(pool.jobs.map(({ seed }) => seed)).size).toBe(caused.length);
+            reference.close();
+
+            for (const workers of [2, 5]) {
+              const store = copy(`${workers}.db`);
+              const again = await searchIn({ config, store, pool: lucky(workers, workers) });
+              expect(again.candidates).toEqual(candidates);
+              store.close();
+            }
+            const store = copy('interrupted.db');
+            const between = async () => {
+              await runSearch({ config: smallConfig({ seed: 9 }), store, pool: lucky(2) });
+              if (prunes) store.prune(earlier.map((_, i) => i + 1));
+            };
+            expect(await interrupted(store, config, sessions, between)).toEqual(candidates);
+            store.close();
+          }),
+      ),
+      { numRuns: Number(process.env.EVOLAYER_CACHE_RUNS ?? 25) },
+    );
+  }, 120_000);
+});
+
+test('the functions that are remembered are those with the shortest stack distances', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 200 }),
+      fc.integer({ min: 1, max: 10 }),
+      fc.nat(200),
+      (keys, capacity, from) => {
+        const before = keys.slice(0, from);
+        const distinct = [...new Set(before.toReversed())].reverse();
+        const recency = new Recency(capacity, distinct.map(String));
+        for (let i = before.length; i < keys.length; i++) {
+          const last = keys.lastIndexOf(keys[i]!, i - 1);
+          const distance = new Set(keys.slice(last + 1, i)).size;
+          const isThere = i > 0 && last >= 0 && distance < capacity;
+          expect(recency.touch(String(keys[i]))).toBe(isThere);
+        }
+      },
+    ),
+  );
+});
