@@ -8,9 +8,8 @@ import { goldenLines, type NamedVector } from './golden.ts';
 const TAKEN = new Set(
   `False None True and as assert async await break class continue def del elif else except finally
   for from global if import in is lambda nonlocal not or pass raise return try while with yield
-  Callable Tensor nn torch ValueError super tuple next range min float int bool getattr`.split(
-    /\s+/,
-  ),
+  Any Array Callable SystemExit Tensor ValueError bool dict dtype float getattr int jax jnp keras len list
+  max min next nn nnx np ops print property range str super tf torch tuple type zip`.split(/\s+/),
 );
 
 /** Throws a UserError where `name` cannot be the name of an exported class. */

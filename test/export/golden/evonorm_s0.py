@@ -42,8 +42,8 @@ class EvoNormS0(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = channels
-        divisors = (g for g in range(min(groups, channels), 0, -1) if channels % g == 0)
-        self.groups = next(divisors)
+        sizes = range(min(groups, channels), 0, -1)
+        self.groups = next(g for g in sizes if channels % g == 0)
         self.group_size = channels // self.groups
         self.eps = eps
         self.v1 = nn.Parameter(torch.ones(channels))
