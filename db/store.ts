@@ -12,6 +12,7 @@ import { keepRun, type Pruned, pruneRuns } from './prune.ts';
 import { type NewRun, type Run, runRepository } from './runs.ts';
 import { type SessionCost, type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
+import { workRepository } from './work.ts';
 
 /** An evaluation that a candidate caused, as it ended: not what the candidate is worth, if others count too. */
 export interface CausedEvaluation {
@@ -77,6 +78,7 @@ export class Store {
   readonly faults: ReturnType<typeof faultRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
   readonly stats: ReturnType<typeof statsRepository>;
+  readonly work: ReturnType<typeof workRepository>;
   readonly history: ReturnType<typeof historyRepository>;
   readonly protocols: ReturnType<typeof protocolRepository>;
   readonly #opened: Opened;
@@ -93,6 +95,7 @@ export class Store {
     this.faults = faultRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
     this.stats = statsRepository(db);
+    this.work = workRepository(db);
     this.history = historyRepository(db);
     this.protocols = protocolRepository(db);
   }

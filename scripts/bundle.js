@@ -15,7 +15,15 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  external: ['better-sqlite3', 'jstat', 'node-gyp-build', 'pino', 'piscina', '@tensorflow/*'],
+  external: [
+    'better-sqlite3',
+    'jstat',
+    'node-gyp-build',
+    'pino',
+    'piscina',
+    'vega',
+    '@tensorflow/*',
+  ],
   // For libraries that are no ES modules.
   banner: {
     js: "import { createRequire as evolayerRequire } from 'node:module'; const require = evolayerRequire(import.meta.url);",

@@ -78,6 +78,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/export.ts')).exportCommand,
   },
   {
+    name: 'study',
+    doc: 'Compare ways to search with the same training: a table, a figure and a report.',
+    load: async () => (await import('./commands/study.ts')).studyCommand,
+  },
+  {
     name: 'completion',
     doc: 'Print a script that completes command lines in bash, zsh or fish.',
     load: async () => (await import('./commands/completion.ts')).completionCommand,

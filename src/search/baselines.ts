@@ -7,7 +7,7 @@ import type { SearchConfig } from './config.ts';
 const FILLER: GenomeNode = { op: 'max', args: [0, 0] };
 
 /** The same layer with dead nodes in front of the output, so that its offspring have room to grow. */
-function padded({ nodes }: Genome, size: number): Genome {
+export function padded({ nodes }: Genome, size: number): Genome {
   const output = nodes.at(-1) as GenomeNode;
   const fillers = Array.from({ length: Math.max(0, size - nodes.length) }, () => FILLER);
   return { nodes: [...nodes.slice(0, -1), ...fillers, output] };

@@ -48,6 +48,8 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
     ['completion', ''],
     ['bash', 'zsh', 'fish'],
   ],
+  [['study', ''], ['hashing']],
+  [['study', 'hashing', '--arms', 'functional,for'], ['functional,forgetful']],
   // Files, numbers, and what nobody knows.
   ...[
     ['search', '--db', ''],

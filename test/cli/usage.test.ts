@@ -28,7 +28,7 @@ describe('help', () => {
   test('is on standard output, and names every command and the exit codes', async () => {
     const { code, stdout } = await inProcess(['--help']);
     expect(code).toBe(0);
-    for (const command of 'search resume runs stats config leaderboard show evaluate zoo networks export'.split(
+    for (const command of 'search resume runs stats config leaderboard show evaluate zoo networks export study'.split(
       ' ',
     ))
       expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));

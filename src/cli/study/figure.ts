@@ -1,0 +1,104 @@
+import {
+  type Bar,
+  barsPanel,
+  COLOURS,
+  legend,
+  linesPanel,
+  type Ranged,
+  type Series,
+  svgOf,
+} from './chart.ts';
+import type { Estimate, HashingData } from './data.ts';
+
+const WIDTH = 1000;
+const MARGIN = 60;
+const HEIGHT = 240;
+/** Of a row of panels, with titles and axes. */
+const ROW = 340;
+const LEFT = { x: 70, width: 400, height: HEIGHT };
+const RIGHT = { x: 610, width: 350, height: HEIGHT };
+
+const ranged = ({ mean, interval }: Estimate): Ranged => ({
+  value: mean,
+  low: interval?.[0] ?? mean,
+  high: interval?.[1] ?? mean,
+});
+
+/** The dashes of the arms, which differ where colours might not. */
+const DASHES = [[], [], [], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]] as const;
+
+/** The study's figure as SVG: a row of panels about the arms, and one about the precision of keys. */
+export async function figureOf(data: HashingData): Promise<string> {
+  const rows = [armsRow, bitsRow].map((row) => row(data)).filter((row) => row !== null);
+  const marks = rows.flatMap((row, i) => row(MARGIN + i * ROW));
+  return svgOf({ width: WIDTH, height: MARGIN + rows.length * ROW - 30 }, marks);
+}
+
+type RowOf = ((y: number) => object[]) | null;
+
+function armsRow({ arms, seeds }: HashingData): RowOf {
+  if (arms.length === 0) return null;
+  const series = arms.map(
+    ({ arm, curve }, i): Series => ({
+      ...{ name: arm, label: arm, colour: COLOURS[i]!, dash: DASHES[i]! },
+      points: curve.map((point) => ({ x: point.work, ...ranged(point) })),
+    }),
+  );
+  const bars = arms.map(
+    ({ arm, proposals }, i): Bar => ({
+      ...{ name: arm, label: arm, colour: COLOURS[i]!, ...ranged(proposals) },
+    }),
+  );
+  const drawn = series.filter(({ points }) => points.length > 0);
+  const bands = seeds.length > 1 ? `, mean of ${seeds.length} runs and 95 % interval` : '';
+  return (y) => [
+    ...(drawn.length > 0
+      ? [
+          linesPanel({ ...LEFT, y }, `Best fitness so far${bands}`, drawn, {
+            x: { title: 'training, in full evaluations' },
+            y: { title: 'best mean accuracy known to the run', format: '.1%' },
+          }),
+          ...legend(drawn, LEFT.x + LEFT.width - 125, y + HEIGHT - 18 * drawn.length),
+        ]
+      : []),
+    barsPanel({ ...RIGHT, y }, 'Proposals covered by the same training', bars, {
+      title: 'proposals',
+    }),
+  ];
+}
+
+function bitsRow({ bits, collisions, sample }: HashingData): RowOf {
+  if (bits.length === 0) return null;
+  const precisions = bits.map((row) => row.bits);
+  const x = { title: 'mantissa bits of a key', ticks: precisions };
+  const perKey: Series = {
+    ...{ name: 'collisions', label: 'functions per key', colour: COLOURS[2] },
+    points: collisions.map(({ bits: m, functions, keys }) => {
+      const value = functions / keys;
+      return { x: m, value, low: value, high: value };
+    }),
+  };
+  const quality = (name: string, label: string, i: number, value: 'best' | 'quality'): Series => ({
+    ...{ name, label, colour: COLOURS[i]!, dash: DASHES[i]! },
+    points: bits.flatMap((row) => (row[value] ? [{ x: row.bits, ...ranged(row[value]) }] : [])),
+  });
+  const found = [
+    quality('found', 'as the runs found it', 3, 'best'),
+    quality('afresh', 'in fresh evaluations', 6, 'quality'),
+  ].filter(({ points }) => points.length > 0);
+  return (y) => [
+    linesPanel({ ...LEFT, y }, `Collisions among ${sample.functions} functions`, [perKey], {
+      ...{ x, dots: true },
+      y: { title: 'functions per key', scale: 'log' },
+    }),
+    ...(found.length > 0
+      ? [
+          linesPanel({ ...RIGHT, y }, 'Best layer of searches with such keys', found, {
+            ...{ x, dots: true },
+            y: { title: 'mean accuracy', format: '.1%' },
+          }),
+          ...legend(found, RIGHT.x + RIGHT.width - 150, y + HEIGHT - 18 * found.length),
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,127 @@
+import { CONTROL } from '../../search/study/arms.ts';
+import { REFERENCE_BITS } from '../../search/study/false-hits.ts';
+import { QUALITY_REPEATS } from '../../search/study/quality.ts';
+import { type Column, estimate, points, table } from '../output.ts';
+import { markdown } from '../text.ts';
+import type { ArmData, Estimate, HashingData } from './data.ts';
+
+const number = ({ mean, interval }: Estimate, digits: number): string =>
+  interval === null
+    ? mean.toFixed(digits)
+    : `${mean.toFixed(digits)} ± ${((interval[1] - interval[0]) / 2).toFixed(digits)}`;
+
+const shareOf = (value: Estimate | null): string =>
+  value === null ? '' : estimate(value.mean, value.interval);
+
+const difference = ({ mean, interval }: Estimate): string => {
+  const bare = (value: number) => points(value).replace(' points', '');
+  return interval === null
+    ? points(mean)
+    : `${points(mean)} (${bare(interval[0])} to ${bare(interval[1])})`;
+};
+
+/** The interval of a ratio is not symmetric. */
+const ratio = ({ mean, interval }: Estimate): string => {
+  const times = (value: number) => `${value.toFixed(2)}×`;
+  return interval === null
+    ? times(mean)
+    : `${times(mean)} (${times(interval[0])} to ${times(interval[1])})`;
+};
+
+type Row = Omit<ArmData, 'curve'>;
+
+const right = <T>(head: string, value: (row: T) => string): Column<T> => ({
+  ...{ head, value, align: 'right' },
+});
+
+const ARM: readonly Column<Row>[] = [{ head: 'arm', value: ({ arm }) => arm }];
+const COVERAGE: readonly Column<Row>[] = [
+  right('proposals', ({ proposals }) => number(proposals, 0)),
+  right(`over ${CONTROL}`, (row) => (row.ratio ? ratio(row.ratio) : '')),
+  right('evaluated', ({ evaluated }) => number(evaluated, 0)),
+  right('known by structure', ({ hitRate }) => shareOf(hitRate.structural)),
+  right('by function', ({ hitRate }) => shareOf(hitRate.functional)),
+  right('evaluated once more', ({ partialRate }) => shareOf(partialRate)),
+  right('keys / training', ({ screening }) => shareOf(screening)),
+];
+const WORTH: readonly Column<Row>[] = [
+  right('best, as found', ({ best }) => shareOf(best)),
+  right('best, afresh', ({ quality }) => shareOf(quality)),
+  right(`afresh, less ${CONTROL}`, ({ gain }) => (gain ? difference(gain) : '')),
+];
+
+type BitsRow = HashingData['bits'][number] & {
+  readonly collisions: HashingData['collisions'][number];
+};
+
+const BITS: readonly Column<BitsRow>[] = [right('m', ({ bits }) => String(bits))];
+const COLLISIONS: readonly Column<BitsRow>[] = [
+  right('functions per key', ({ collisions: c }) => (c.functions / c.keys).toFixed(3)),
+  right('merged with others', ({ collisions: c }) => estimate(c.merged / c.functions, null)),
+  right('most in one key', ({ collisions: c }) => String(c.largest)),
+];
+const SWEEP: readonly Column<BitsRow>[] = [
+  right('false hits', ({ falseRate }) => shareOf(falseRate)),
+  right('proposals', ({ proposals }) => number(proposals, 0)),
+  right('best, as found', ({ best }) => shareOf(best)),
+  right('best, afresh', ({ quality }) => shareOf(quality)),
+];
+
+const bitsRows = ({ bits, collisions }: HashingData): BitsRow[] =>
+  bits.map((row) => ({ ...row, collisions: collisions.find((c) => c.bits === row.bits)! }));
+
+/** For the terminal. */
+export const armsTable = ({ arms }: HashingData): string =>
+  [table(arms, [...ARM, ...COVERAGE]), table(arms, [...ARM, ...WORTH])].join('\n\n');
+
+export const bitsTable = (data: HashingData): string =>
+  `\n${table(bitsRows(data), [...BITS, ...COLLISIONS, ...SWEEP])}\n`;
+
+function inMarkdown<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
+  const head = columns.map(({ head, align }) => ({ text: head, right: align === 'right' }));
+  return markdown(
+    head,
+    rows.map((row) => columns.map(({ value }) => String(value(row)))),
+  );
+}
+
+const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
+
+/** The report, in Markdown, beside `figure.svg`. `command` gives the same study elsewhere. */
+export function reportOf(data: HashingData, command: string): string {
+  return [
+    '# Functional hashing: what it is worth',
+    `\`${command}\`, protocol \`${data.protocol}\`. After the experiments of “Unified Functional Hashing in AutoML” ([arXiv 2302.05433](https://arxiv.org/abs/2302.05433)), at the scale of this preset. All numbers of every run are in [data.json](data.json).`,
+    '![best fitness against training, proposals covered, collisions and quality against the precision of keys](figure.svg)',
+    ...(data.arms.length > 0 ? armsSection(data) : []),
+    ...(data.bits.length > 0 ? bitsSection(data) : []),
+    ...methodSection(data),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+const armsSection = (data: HashingData): string[] => [
+  '## Searches with the same training',
+  `${counted(data.seeds.length, 'run')} of each arm, each with a database of its own and a budget of ${counted(data.budget, 'full evaluation')}; ± and parentheses are 95 % confidence intervals over the seeds.`,
+  inMarkdown(data.arms, [...ARM, ...COVERAGE]),
+  inMarkdown(data.arms, [...ARM, ...WORTH]),
+  data.arms.map(({ arm, doc }) => `- *${arm}*: ${doc}`).join('\n'),
+];
+
+const bitsSection = (data: HashingData): string[] => [
+  '## The precision of keys',
+  `Keys keep m bits of each mantissa. The first columns are about a fixed sample of ${counted(data.sample.structures, 'graph')} that pass the probe, half of them random, half mutations of known layers: they are ${counted(data.sample.functions, 'function')}, as keys of ${REFERENCE_BITS} bits tell. The others are about searches with keys of m bits, ${data.seeds.length} of each; a false hit took over the evaluation of another function, again as keys of ${REFERENCE_BITS} bits tell.`,
+  inMarkdown(bitsRows(data), [...BITS, ...COLLISIONS, ...SWEEP]),
+];
+
+const methodSection = ({ budget }: HashingData): string[] => [
+  '## How it is counted',
+  [
+    `- *Budget.* A full evaluation is the training of one candidate to the end, on every anchor of the protocol, with the quality tests and validations. Evaluations that end sooner count for the multiply-adds that they took, a training step as three forward passes; so the budget is the same on every machine. A run ends with the candidate whose evaluation reaches ${budget}. The known layers that it begins with are paid for like all others, and count as no proposals.`,
+    '- *Outside the budget*: keys and probes, for which the measured time stands in the table, over that of the training; and what comes after the run. No hits are audited.',
+    '- *proposals*: layers covered within the budget, whatever became of them. *over no-cache*: their ratio for the same seed, as a geometric mean.',
+    '- *known by structure, by function*: proposals that took over an earlier evaluation, *evaluated once more*: proposals that were recognised and evaluated all the same; as shares of the proposals that have a function at all.',
+    `- *best, as found*: the fitness of the best layer that the run knew at its end, by its own measurements, which luck helped to choose. *afresh*: the mean of ${QUALITY_REPEATS} further evaluations of that layer with other seeds, without the quality test; differences are taken seed by seed.`,
+  ].join('\n'),
+];

@@ -1,0 +1,113 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import type { HashingData } from '../../../src/cli/study/data.ts';
+import { evolayer, inProcess, start, TINY, temporaryFolder } from '../process.ts';
+
+// Three studies, each in processes of its own.
+vi.setConfig({ testTimeout: 240_000 });
+
+const STUDY = [
+  ...['study', 'hashing', ...TINY, '--workers', '2', '--seeds', '2', '--budget', '9'],
+  ...['--arms', 'no-cache,functional', '--bits', '20', '--sample', '30', '--json'],
+];
+
+/** All but times, which no two studies share. */
+const timeless = (data: HashingData): unknown =>
+  JSON.parse(JSON.stringify(data), (key, value) =>
+    key === 'seconds' || key === 'screening' ? null : value,
+  );
+
+test('a study is conducted, goes on after Ctrl-C, and tells what it finds', async () => {
+  const folder = temporaryFolder();
+  const dir = join(folder, 'study');
+  const first = start([...STUDY, '--dir', dir]);
+  await first.says('run 1 of 4');
+  first.process.kill('SIGINT');
+  const { code, stdout, stderr } = await first.ended;
+  expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+  expect(stderr).toMatch(/^To go on: evolayer study hashing .*--budget 9 .*--dir /m);
+  expect(existsSync(join(dir, 'REPORT.md'))).toBe(false);
+
+  const second = await evolayer([...STUDY, '--dir', dir]);
+  expect(second).toMatchObject({ code: 0 });
+  const data: HashingData = JSON.parse(second.stdout);
+  expect(data.arms.map(({ arm }) => arm)).toEqual(['no-cache', 'functional']);
+  for (const { runs } of data.arms)
+    for (const { work, spent, proposals, best } of runs) {
+      expect(spent).toBe(true);
+      expect(work).toBeGreaterThanOrEqual(9);
+      expect(work).toBeLessThan(10);
+      expect(proposals).toBeGreaterThan(0);
+      expect(best?.fresh).toHaveLength(6);
+    }
+  expect(data.arms[1]!.ratio!.mean).toBeGreaterThanOrEqual(1);
+  expect(data.collisions).toMatchObject([{ bits: 20 }]);
+  const written = readFileSync(join(dir, 'data.json'), 'utf8');
+  expect(JSON.parse(written)).toEqual(data);
+  const figure = readFileSync(join(dir, 'figure.svg'), 'utf8');
+  expect(figure).toMatch(/^<svg .* line-functional".*<\/svg>\n$/s);
+  expect(readFileSync(join(dir, 'REPORT.md'), 'utf8')).toContain('| functional |');
+
+  const whole = await evolayer([...STUDY, '--dir', join(folder, 'whole')]);
+  expect(timeless(JSON.parse(whole.stdout))).toEqual(timeless(data));
+
+  const again = await inProcess([...STUDY, '--dir', dir, '-o', folder]);
+  expect(again).toMatchObject({ code: 0, stdout: second.stdout });
+  expect(readFileSync(join(folder, 'figure.svg'), 'utf8')).toBe(figure);
+
+  const other = await inProcess([...STUDY, '--steps', '3', '--dir', dir]);
+  expect(other).toMatchObject({ code: 2, stdout: '' });
+  expect(other.stderr).toMatch(/no-cache-1\.db holds a run of another configuration.*--dir\.$/m);
+});
+
+test('a dry run tells the runs and their time, and begins nothing', async () => {
+  const dir = join(temporaryFolder(), 'absent');
+  const args = ['study', 'hashing', ...TINY, '--dry-run', '--seeds', '4', '--dir', dir];
+  const { code, stdout } = await inProcess([...args, '--json']);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual({
+    arms: [
+      ...['no-cache', 'structural', 'functional', 'aggregating', 'forgetful'],
+      ...['functional-change', 'tabu'],
+      ...[1, 2, 3, 5, 7, 10, 15, 24].map((m) => `bits-${m}`),
+    ],
+    bits: [1, 2, 3, 5, 7, 10, 15, 20, 24],
+    ...{ seeds: 4, budget: 100, runs: 60, workers: expect.any(Number) },
+    cost: { trainingSeconds: expect.any(Number), proposalSeconds: expect.any(Number) },
+    seconds: expect.any(Number),
+  });
+  const said = await inProcess(args);
+  expect(said.stdout).toMatch(/^60 runs: 15 arms \(no-cache, .*\) with 4 seeds each\.$/m);
+  expect(existsSync(dir)).toBe(false);
+});
+
+describe('refusals', () => {
+  const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+    [[], /missing required argument 'study'/],
+    [['hash'], /'hash' is invalid.*Allowed choices are hashing/],
+    [['hashing', '--arms', 'functionl'], /no arm "functionl".*Did you mean functional\?/],
+    [['hashing', '--bits', '0'], /--bits has "0"; it must be whole numbers from 1 to 52/],
+    [['hashing', '--budget', '0'], /--budget is "0"; it must be a number above 0/],
+    [['hashing', '--seeds', 'two'], /--seeds is "two"; it must be a whole number/],
+    [['hashing', '--arms', 'none', '--bits', 'none'], /neither --arms nor --bits/],
+    [['hashing', '--preset', 'quik'], /no preset "quik"/],
+  ];
+  test.each(cases)('%j', async (args, says) => {
+    const { code, stdout, stderr } = await inProcess(['study', ...args]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(says);
+  });
+
+  test('a folder that cannot be made, and a file that is not ours', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const { code, stderr } = await inProcess([...STUDY, '--dir', join(file, 'below')]);
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^error: The folder .* cannot be made: a part of the path/),
+    });
+    expect(readdirSync(folder)).toEqual(['file']);
+  });
+});

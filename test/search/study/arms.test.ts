@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest';
+import { isRecord } from '../../../src/eval/settings.ts';
+import type { SearchConfig } from '../../../src/search/config.ts';
+import { armConfig, CONTROL, HASHING_ARMS } from '../../../src/search/study/arms.ts';
+import { armsOf, hashingStudy, plannedRuns } from '../../../src/search/study/hashing.ts';
+import { configOf } from '../fake.ts';
+
+const study = (changes: object = {}) =>
+  hashingStudy({
+    config: configOf({ baselines: ['BN-ReLU'], cache: { audit: 0.5, shared: true } }),
+    ...{ arms: HASHING_ARMS.map(({ name }) => name), bits: [1, 20], seeds: 2, budget: 7 },
+    ...{ folder: 'folder', sample: 10, ...changes },
+  });
+
+/** The settings of `a` and `b` that differ. */
+function differing(a: unknown, b: unknown, path = ''): string[] {
+  if (!isRecord(a) || !isRecord(b)) return JSON.stringify(a) === JSON.stringify(b) ? [] : [path];
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...keys].flatMap((key) => differing(a[key], b[key], path ? `${path}.${key}` : key));
+}
+
+const WANTED: Readonly<Record<string, readonly string[]>> = {
+  [CONTROL]: ['cache.by'],
+  structural: ['cache.by'],
+  functional: [],
+  aggregating: ['cache.evaluations'],
+  forgetful: ['cache.forget'],
+  'functional-change': ['functionalChange'],
+  tabu: ['tabu.limit'],
+  'bits-1': ['cache.mantissaBits'],
+};
+
+describe('the arms of the study', () => {
+  const { base } = study();
+  const functional = armConfig(base, HASHING_ARMS.find(({ name }) => name === 'functional')!, 1);
+
+  test.each(armsOf(study()))('$name differs from functional in what it is about', (arm) => {
+    expect(differing(functional, armConfig(base, arm, 1))).toEqual(WANTED[arm.name]);
+  });
+
+  test('seeds change the proposals and the training, and nothing else', () => {
+    for (const arm of armsOf(study()))
+      expect(differing(armConfig(base, arm, 1), armConfig(base, arm, 2))).toEqual([
+        'seed',
+        'protocol.seed',
+      ]);
+  });
+
+  test('hits are not audited, other runs do not count, and no known layer is scored beside the founders', () => {
+    expect(base).toMatchObject({ cache: { audit: 0, shared: false }, baselines: [] });
+  });
+
+  test('where the given configuration stops does not matter', () => {
+    const stopping = study({ config: configOf({ stop: { proposals: 5, patience: 2 } }) });
+    const { stop }: SearchConfig = stopping.base;
+    expect(stop).toEqual(base.stop);
+    expect(Object.keys(stop)).toEqual(['proposals']);
+  });
+});
+
+describe('the runs of the study', () => {
+  test('every arm runs once with each seed, in a file of its own', () => {
+    const runs = plannedRuns(study());
+    expect(runs).toHaveLength(2 * 8);
+    expect(new Set(runs.map(({ path }) => path)).size).toBe(runs.length);
+    expect(runs.map(({ seed }) => seed)).toEqual([...Array(8).fill(1), ...Array(8).fill(2)]);
+  });
+
+  test('the usual precision is the functional arm', () => {
+    expect(armsOf(study({ arms: [], bits: [20] })).map(({ name }) => name)).toEqual(['functional']);
+  });
+});
