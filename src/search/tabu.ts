@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Run } from '../../db/runs.ts';
 import type { Store } from '../../db/store.ts';
 import type { SearchConfig } from './config.ts';
@@ -12,7 +13,7 @@ export interface TabuOptions {
   readonly store: Store;
   readonly run: Run;
   readonly config: Pick<SearchConfig, 'tabu'>;
-  /** Functions whose number of proposals is kept in memory: all that are proposed again and again. */
+  /** Functions whose number of proposals is kept in memory, from 1: all that are proposed again and again. */
   readonly remembered?: number;
 }
 
@@ -27,20 +28,18 @@ export interface TabuOptions {
 export class TabuList {
   readonly #options: TabuOptions;
   readonly #limit: number;
-  readonly #remembered: number;
-  /** The least recently used first. */
-  readonly #counts = new Map<string, number>();
+  readonly #counts: LRUCache<string, number>;
 
   constructor(options: TabuOptions) {
     this.#options = options;
     this.#limit = options.config.tabu.limit;
-    this.#remembered = options.remembered ?? 10_000;
+    this.#counts = new LRUCache({ max: options.remembered ?? 10_000 });
   }
 
   has(functionalKey: string | null, inFlight: FunctionsInFlight): boolean {
     if (this.#limit === 0 || functionalKey === null) return false;
     const count = this.#counts.get(functionalKey) ?? this.#count(functionalKey, inFlight);
-    this.#remember(functionalKey, count);
+    this.#counts.set(functionalKey, count);
     return count >= this.#limit;
   }
 
@@ -49,20 +48,12 @@ export class TabuList {
     if (functionalKey === null) return;
     const count = this.#counts.get(functionalKey);
     // What is not remembered is counted when it is asked for.
-    if (count !== undefined) this.#remember(functionalKey, count + 1);
+    if (count !== undefined) this.#counts.set(functionalKey, count + 1);
   }
 
   #count(functionalKey: string, inFlight: FunctionsInFlight): number {
     const { store, run } = this.#options;
     const committed = store.candidates.timesProposed(functionalKey, run.id);
     return committed + inFlight.timesProposed(functionalKey);
-  }
-
-  #remember(functionalKey: string, count: number): void {
-    this.#counts.delete(functionalKey);
-    this.#counts.set(functionalKey, count);
-    if (this.#counts.size <= this.#remembered) return;
-    const [oldest] = this.#counts.keys();
-    if (oldest !== undefined) this.#counts.delete(oldest);
   }
 }

@@ -126,6 +126,10 @@ describe('proposals that are drawn again', () => {
         attempts: fc.integer({ min: 1, max: 5 }),
       }),
       batchIndependent: fc.boolean(),
+      cache: fc.record({
+        by: fc.constantFrom('nothing', 'structure', 'function'),
+        evaluations: fc.integer({ min: 1, max: 3 }),
+      }),
     });
     const sessions = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 20 });
     await fc.assert(
