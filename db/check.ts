@@ -12,6 +12,8 @@ export interface RawCandidate {
   readonly repeat: number | null;
   readonly outcome: string;
   readonly numbers: string;
+  /** Null too where an older version of evolayer wrote the database. */
+  readonly evaluations: number | null;
   readonly fitness: number | null;
 }
 
@@ -35,9 +37,16 @@ export interface StoredAccuracy {
   readonly accuracy: number;
 }
 
-const CANDIDATES = `
+/** A candidate of the same function that comes before another one in its run. */
+export interface Predecessor {
+  readonly outcome: string;
+  readonly numbers: string;
+  readonly evaluations: number;
+}
+
+const CANDIDATES = (evaluations: string) => `
   SELECT idx, genome, structural_key AS structuralKey, functional_key AS functionalKey, origin, parent,
-    baseline, repeat, outcome, numbers, fitness
+    baseline, repeat, outcome, numbers, ${evaluations} AS evaluations, fitness
   FROM candidates WHERE run = ? ORDER BY idx`;
 
 /** Evaluations of a run's candidates that are not about what the candidate says of itself. */
@@ -46,13 +55,24 @@ const STRAY = ['evaluations', 'rejections']
     (table) => `
   SELECT idx FROM ${table} e JOIN candidates c ON c.id = e.candidate JOIN runs ON runs.id = c.run
   WHERE c.run = $run AND (c.functional_key IS NOT e.functional_key
-    OR (c.repeat IS NOT e.repeat AND NOT (c.repeat = 0 AND e.repeat > 0))
+    OR c.repeat IS NULL OR c.repeat > e.repeat
     OR runs.protocol_key IS NOT e.protocol_key)`,
   )
   .join(' UNION ');
 
+const STRAY_AUDITS = `
+  SELECT idx FROM audits a JOIN candidates c ON c.id = a.candidate JOIN runs ON runs.id = c.run
+  WHERE c.run = $run AND (c.functional_key IS NOT a.functional_key OR c.repeat IS NOT NULL
+    OR runs.protocol_key IS NOT a.protocol_key)`;
+
 /** The questions of a check. Each statement is prepared when it is asked: a table may be missing. */
 export function checkRepository(db: Database) {
+  const has = (name: string): boolean =>
+    db.prepare('SELECT 1 FROM pragma_table_info(?)').get(name) !== undefined;
+  const countsEvaluations = (): boolean =>
+    db.prepare(`SELECT 1 FROM pragma_table_info('candidates') WHERE name = 'evaluations'`).get() !==
+    undefined;
+
   return {
     /** What SQLite finds wrong with the file itself, 20 findings at most. */
     integrity(): string[] {
@@ -82,10 +102,16 @@ export function checkRepository(db: Database) {
       db.prepare('SELECT count(*) FROM candidates WHERE run = ?').pluck().get(run) as number,
 
     candidates: (run: number): IterableIterator<RawCandidate> =>
-      db.prepare(CANDIDATES).iterate(run) as IterableIterator<RawCandidate>,
+      db
+        .prepare(CANDIDATES(countsEvaluations() ? 'evaluations' : 'NULL'))
+        .iterate(run) as IterableIterator<RawCandidate>,
 
     /** Indices of candidates whose evaluation is another one's. */
     stray: (run: number): number[] => db.prepare(STRAY).pluck().all({ run }) as number[],
+
+    /** Indices of candidates whose audit is another one's, or that took nothing over. */
+    strayAudits: (run: number): number[] =>
+      has('audits') ? (db.prepare(STRAY_AUDITS).pluck().all({ run }) as number[]) : [],
 
     /** Functions that a run evaluated more than once without saying that it repeats. */
     evaluatedTwice: (run: number): string[] =>
@@ -104,13 +130,26 @@ export function checkRepository(db: Database) {
       const rejected = db
         .prepare(`
         SELECT count(*) FROM rejections
-        WHERE protocol_key = ? AND functional_key = ? AND repeat = ? AND outcome = ?`)
+        WHERE protocol_key = $protocol AND functional_key = $key AND repeat = $repeat
+          AND outcome = ifnull($outcome, outcome)`)
         .pluck();
+      const before = db.prepare(`
+        SELECT outcome, numbers, evaluations FROM candidates
+        WHERE functional_key = ? AND run = ? AND idx < ? ORDER BY idx DESC LIMIT 1`);
       return {
         scores: (...key: [string, string, number]): StoredAccuracy[] =>
           scores.all(...key) as StoredAccuracy[],
-        isRejected: (...key: [string, string, number, string]): boolean =>
-          (rejected.get(...key) as number) > 0,
+        /** With an outcome: in this way. */
+        isRejected: (
+          protocol: string,
+          key: string,
+          repeat: number,
+          outcome: string | null = null,
+        ): boolean => (rejected.get({ protocol, key, repeat, outcome }) as number) > 0,
+
+        /** Null where there is none. */
+        before: (key: string, run: number, idx: number): Predecessor | null =>
+          (before.get(key, run, idx) as Predecessor | undefined) ?? null,
       };
     },
   };

@@ -14,19 +14,25 @@ export interface Pruned {
 const MARK = 'UPDATE runs SET remnant = 1 WHERE id = ?';
 
 /*
- * A run sees, of all other runs, the candidates and first evaluations up to its horizon: by structure, and
- * by function. So of the runs that are gone one candidate of each structure and all evaluations stay, up to
- * the largest horizon of a run that is not. Their numbers stay as they are, and are never given again.
+ * A run sees, of all other runs, the candidates and evaluations up to its horizon: by structure, and by
+ * function, of which the last proposal counts. So of the runs that are gone one candidate of each structure
+ * and precision and all evaluations stay, up to the largest horizon of a run that is not; and for each such
+ * horizon the last candidate of each function. Their numbers stay as they are, and are never given again.
  */
 const KEEP = `
   CREATE TEMP TABLE kept AS
   WITH horizon AS (SELECT ifnull(max(horizon), 0) AS last FROM main.runs WHERE remnant = 0),
   gone AS (
-    SELECT id, structural_key, outcome FROM main.candidates
-    WHERE run IN (SELECT id FROM main.runs WHERE remnant = 1)
-      AND id <= (SELECT last FROM horizon)
+    SELECT c.id, structural_key, functional_key, outcome, protocol_key,
+      json_extract(config, '$.cache.mantissaBits') AS bits
+    FROM main.candidates AS c JOIN main.runs ON runs.id = c.run
+    WHERE remnant = 1 AND c.id <= (SELECT last FROM horizon)
   )
-  SELECT min(id) AS id FROM gone WHERE outcome <> 'batch-dependent' GROUP BY structural_key
+  SELECT min(id) AS id FROM gone WHERE outcome <> 'batch-dependent' GROUP BY structural_key, bits
+  UNION SELECT max(gone.id) FROM gone
+    JOIN (SELECT DISTINCT protocol_key, horizon FROM main.runs WHERE remnant = 0) AS seen
+      ON seen.protocol_key = gone.protocol_key AND gone.id <= seen.horizon
+    WHERE functional_key IS NOT NULL GROUP BY seen.protocol_key, seen.horizon, functional_key
   UNION SELECT candidate FROM main.evaluations WHERE candidate IN (SELECT id FROM gone)
   UNION SELECT candidate FROM main.rejections WHERE candidate IN (SELECT id FROM gone)`;
 
@@ -34,11 +40,15 @@ const GONE = `candidate IN
   (SELECT id FROM candidates WHERE run IN (SELECT id FROM runs WHERE remnant = 1))
   AND candidate NOT IN (SELECT id FROM temp.kept)`;
 
-/** The first candidate of a run that stays which was evaluated itself, though the row names another one's. */
+/**
+ * The first candidate of a run that stays which caused the same evaluation, though the row names another
+ * one's; else the first that caused one of the function, to which this one was added then, so to say.
+ */
 const HEIR = (table: string) => `
-  SELECT min(c.id) FROM candidates AS c JOIN runs ON runs.id = c.run
-  WHERE c.functional_key = ${table}.functional_key AND c.repeat = 0
-    AND runs.protocol_key = ${table}.protocol_key AND runs.remnant = 0`;
+  SELECT c.id FROM candidates AS c JOIN runs ON runs.id = c.run
+  WHERE c.functional_key = ${table}.functional_key AND c.repeat <= ${table}.repeat
+    AND runs.protocol_key = ${table}.protocol_key AND runs.remnant = 0
+  ORDER BY c.repeat = ${table}.repeat DESC, c.id LIMIT 1`;
 
 const INHERIT = (table: string) =>
   `UPDATE ${table} SET candidate = (${HEIR(table)}) WHERE ${GONE} AND (${HEIR(table)}) IS NOT NULL`;

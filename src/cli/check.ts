@@ -1,15 +1,22 @@
 import Database from 'better-sqlite3';
 import * as z from 'zod';
-import { checkRepository, type RawCandidate, type RawRun } from '../../db/check.ts';
+import {
+  checkRepository,
+  type Predecessor,
+  type RawCandidate,
+  type RawRun,
+  type StoredAccuracy,
+} from '../../db/check.ts';
 import { decode } from '../../db/json.ts';
 import { openForChecking } from '../../db/open.ts';
 import { UserError } from '../errors.ts';
-import { OUTCOME_NAMES } from '../eval/outcome.ts';
+import { type Evaluated, OUTCOME_NAMES } from '../eval/outcome.ts';
 import { parseProtocol, protocolKey } from '../eval/protocol.ts';
 import { randomStream } from '../eval/random.ts';
-import { realNumber } from '../eval/settings.ts';
+import { realNumber, wholeNumber } from '../eval/settings.ts';
 import { layerOf, parseGenome } from '../graph/genome.ts';
 import { probe, structuralKey } from '../graph/keys.ts';
+import { worthAfter } from '../search/cache.ts';
 import { candidateId } from '../search/ids.ts';
 import { chance } from '../search/random.ts';
 
@@ -127,18 +134,21 @@ function checkRun(checks: Checks, run: RawRun, findings: Finding[]): CheckedRun 
   const read = { proposals: 0, sampled: 0 };
   let anchors: readonly string[] | null = null;
   let baselines: number | null = null;
+  let mantissaBits = DEFAULT_BITS;
   trying('The configuration is damaged', () => {
-    baselines = baselineCount(run.config);
+    ({ baselines, mantissaBits } = readConfig(run.config));
   });
   trying('The protocol is damaged', () => {
     anchors = protocolAnchors(run, say);
   });
   trying('The candidates cannot all be read', () => {
-    checkCandidates(checks, { run, baselines, anchors, say }, read);
+    checkCandidates(checks, { run, baselines, mantissaBits, anchors, say }, read);
   });
   trying('The evaluations cannot be read', () => {
     for (const index of checks.stray(run.id))
       say(`${nameOf(run.id, index)} has an evaluation of another function or protocol.`);
+    for (const index of checks.strayAudits(run.id))
+      say(`${nameOf(run.id, index)} has an audit that is not one of it.`);
     for (const key of checks.evaluatedTwice(run.id))
       say(`The function ${key} was evaluated more than once.`);
   });
@@ -151,11 +161,19 @@ function checkRun(checks: Checks, run: RawRun, findings: Finding[]): CheckedRun 
 const configShape = z.looseObject({
   baselines: z.array(z.string(), 'a list of names'),
   warmStart: z.array(z.string(), 'a list of names'),
+  cache: z.looseObject({ mantissaBits: wholeNumber(1, 52) }, 'an object').optional(),
 });
 
-function baselineCount(config: string): number {
-  const { baselines, warmStart } = configShape.parse(JSON.parse(config));
-  return new Set([...baselines, ...warmStart]).size;
+/** Of runs from before there was a choice. */
+const DEFAULT_BITS = 20;
+
+/** The number of known layers that a run begins with, and the precision of its functional keys. */
+function readConfig(config: string): { baselines: number; mantissaBits: number } {
+  const { baselines, warmStart, cache } = configShape.parse(JSON.parse(config));
+  return {
+    baselines: new Set([...baselines, ...warmStart]).size,
+    mantissaBits: cache?.mantissaBits ?? DEFAULT_BITS,
+  };
 }
 
 function protocolAnchors(run: RawRun, say: (message: string) => void): readonly string[] | null {
@@ -175,6 +193,7 @@ function protocolAnchors(run: RawRun, say: (message: string) => void): readonly 
 interface RunContext {
   readonly run: RawRun;
   readonly baselines: number | null;
+  readonly mantissaBits: number;
   readonly anchors: readonly string[] | null;
   readonly say: (message: string) => void;
 }
@@ -219,14 +238,17 @@ function faultsOf(candidate: RawCandidate, context: CandidateContext): string[] 
     if (fault !== null) faults.push(fault);
     faults.push(...found.map(({ message }) => message.replace(/\.$/, '')));
   };
-  trying('the genome is damaged', () => genomeFault(candidate, context.isSampled));
+  trying('the genome is damaged', () => genomeFault(candidate, context));
   trying('the outcome is damaged', () => outcomeFault(candidate, context));
   if (candidate.parent !== null && candidate.parent >= candidate.idx)
     faults.push(`its parent ${candidate.parent} comes after it`);
   return faults;
 }
 
-function genomeFault(candidate: RawCandidate, isSampled: boolean): string | null {
+function genomeFault(
+  candidate: RawCandidate,
+  { isSampled, mantissaBits }: CandidateContext,
+): string | null {
   const genome = parseGenome(JSON.parse(candidate.genome));
   if (!isSampled) return null;
   const layer = layerOf(genome);
@@ -234,7 +256,7 @@ function genomeFault(candidate: RawCandidate, isSampled: boolean): string | null
     return 'its genome does not have its structural key';
   // A layer that was rejected for its batch dependence was not probed.
   if (candidate.outcome === 'batch-dependent') return null;
-  const probed = probe(layer);
+  const probed = probe(layer, { mantissaBits });
   const key = probed.verdict === 'ok' ? probed.functionalKey : null;
   if (key !== candidate.functionalKey) return 'its genome does not have its functional key';
   return key === null && probed.verdict !== candidate.outcome
@@ -249,27 +271,63 @@ const evaluatedShape = z.looseObject({
 });
 
 function outcomeFault(candidate: RawCandidate, context: CandidateContext): string | null {
-  const { outcome, numbers, fitness, functionalKey, repeat } = candidate;
-  const { evaluation, run } = context;
+  const { outcome, numbers, fitness, functionalKey, evaluations } = candidate;
   if (!OUTCOME_NAMES.some((name) => name === outcome)) return `it ended as ${outcome}`;
+  if (functionalKey === null && evaluations !== null)
+    return `it counts ${evaluations} evaluations and has no function`;
   const decoded = decode(numbers);
-  if (outcome !== 'evaluated') {
-    if (repeat === null || functionalKey === null) return null;
-    return evaluation.isRejected(run.protocolKey, functionalKey, repeat, outcome)
-      ? null
-      : `its evaluation (${outcome}) is missing`;
-  }
+  if (outcome !== 'evaluated') return evaluationFault(candidate, context);
   const scores = evaluatedShape.parse(decoded).perAnchor;
   const mean = scores.reduce((sum, { accuracy }) => sum + accuracy, 0) / scores.length;
   if (fitness !== mean) return `its fitness is ${fitness}, and the mean of its scores ${mean}`;
   if (context.anchors && scores.map(({ anchor }) => anchor).join() !== context.anchors.join())
     return `it has scores of ${scores.map(({ anchor }) => anchor).join(', ')}`;
+  return evaluationFault(candidate, context, scores);
+}
+
+type Scores = z.output<typeof evaluatedShape>['perAnchor'];
+
+/** What is wrong with the evaluation that a candidate caused, or with what it made of it; `scores` are the candidate's. */
+function evaluationFault(
+  candidate: RawCandidate,
+  { evaluation, run }: CandidateContext,
+  scores: Scores | null = null,
+): string | null {
+  const { idx, outcome, functionalKey, repeat, evaluations } = candidate;
   if (repeat === null || functionalKey === null) return null;
-  const stored = evaluation.scores(run.protocolKey, functionalKey, repeat);
-  if (stored.length === 0) return 'its evaluation is missing';
-  const isSame = (a: (typeof stored)[number], i: number) =>
+  const key = [run.protocolKey, functionalKey, repeat] as const;
+  const own = evaluation.scores(...key);
+  const isAlone = (evaluations ?? 1) === 1;
+  const isThere = own.length > 0 || evaluation.isRejected(...key);
+  if (!scores) {
+    const isFound = isAlone ? evaluation.isRejected(...key, outcome) : isThere;
+    return isFound ? null : `its evaluation (${outcome}) is missing`;
+  }
+  if (own.length === 0) return 'its evaluation is missing';
+  const before = isAlone ? null : evaluation.before(functionalKey, run.id, idx);
+  // What other runs made of it may have gone with them.
+  if (!isAlone && !before) return null;
+  const expected = before ? meanWith(before, own, evaluations as number) : own;
+  const isSame = (a: (typeof own)[number], i: number) =>
     a.anchor === scores[i]?.anchor && a.accuracy === scores[i]?.accuracy;
-  return stored.length === scores.length && stored.every(isSame)
+  return expected.length === scores.length && expected.every(isSame)
     ? null
-    : 'its scores are not those of its evaluation';
+    : `its scores are not those of its ${isAlone ? 'evaluation' : 'evaluations'}`;
+}
+
+/** The scores after one more evaluation, of `evaluations` in all. */
+function meanWith(
+  { outcome, numbers }: Predecessor,
+  own: readonly StoredAccuracy[],
+  evaluations: number,
+): readonly StoredAccuracy[] {
+  if (outcome !== 'evaluated') return [];
+  const scored = (scores: readonly StoredAccuracy[]): Evaluated => ({
+    outcome: 'evaluated',
+    perAnchor: scores.map((score) => ({ ...score, loss: 0, steps: 0, seconds: 0 })),
+  });
+  const { perAnchor } = evaluatedShape.parse(decode(numbers));
+  if (perAnchor.length !== own.length) return [];
+  const worth = worthAfter(scored(perAnchor), scored(own), evaluations);
+  return worth.outcome === 'evaluated' ? worth.perAnchor : [];
 }

@@ -23,16 +23,20 @@ const reportShape = z.strictObject({
   findings: z.array(z.strictObject({ run: z.int().nullable(), message: z.string() })),
 });
 
-/** A database with two finished runs, made once: its bytes. */
+/** A database with two finished runs, the first of which averages evaluations, made once: its bytes. */
 let whole: Buffer;
 
 beforeAll(() =>
   inFolder(async (folder) => {
     const path = join(folder, 'whole.db');
     const store = openStore(path);
-    for (const seed of [7, 8])
+    const averaging = { evaluations: 3, forget: 0.3, audit: 0.3, mantissaBits: 24 };
+    for (const [seed, cache] of [
+      [7, averaging],
+      [8, {}],
+    ] as const)
       await runSearch({
-        config: configOf({ seed, stop: { proposals: 150 } }),
+        config: configOf({ seed, cache, stop: { proposals: 150 } }),
         ...{ store, pool: new FakePool(2) },
       });
     store.close();
@@ -184,6 +188,28 @@ describe('a row that was changed is found, and the other run is whole', () => {
     expect(sound).toEqual([1]);
     expect(stdout).toMatch(/whole:\n {2}evolayer export-run 1 --db .* --output run-1\.db\n$/);
   });
+});
+
+test.each([
+  [
+    `UPDATE evaluations SET accuracy = 0.5 WHERE candidate = (
+       SELECT max(id) FROM candidates WHERE run = 1 AND evaluations > 1 AND repeat IS NOT NULL
+         AND outcome = 'evaluated')`,
+    /^r1-\d+: its scores are not those of its evaluations\.$/m,
+  ],
+  [
+    `UPDATE candidates SET evaluations = 2 WHERE run = 1 AND idx = (
+       SELECT max(idx) FROM candidates WHERE run = 1 AND functional_key IS NULL)`,
+    /^r1-\d+: it counts 2 evaluations and has no function\.$/m,
+  ],
+  [
+    `UPDATE audits SET functional_key = 'f00' WHERE candidate = (SELECT min(candidate) FROM audits)`,
+    /^r1-\d+ has an audit that is not one of it\.$/m,
+  ],
+])('so is one of a run that averages: %s', async (statement, says) => {
+  const { of, sound } = await checked(edited(statement));
+  expect(of(1).join('\n')).toMatch(says);
+  expect(sound).toEqual([2]);
 });
 
 test('a run that is whole can be saved from a damaged database', async () => {

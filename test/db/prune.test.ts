@@ -8,7 +8,9 @@ import { runSearch } from '../../src/search/run.ts';
 import { inProcess, temporaryFolder } from '../cli/process.ts';
 import { configOf, FakePool, trajectory } from '../search/fake.ts';
 
-const SPACE = { exploration: 0.3, genomeNodes: 3 };
+/** With a memory so short, also proposals that caused nothing decide what a run knows. */
+const CACHE = { evaluations: 2, forget: 0.2, capacity: 8 };
+const SPACE = { exploration: 0.3, genomeNodes: 3, cache: CACHE };
 
 const configFor = (seed: number, proposals: number) =>
   configOf({ ...SPACE, seed, stop: { proposals } });
