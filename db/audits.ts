@@ -21,8 +21,12 @@ export interface NewAudit extends Audit {
 
 /** An audit, and what the candidate had taken over. */
 export interface StoredAudit extends Audit {
+  readonly run: number;
   /** Of the candidate in its run. */
   readonly index: number;
+  /** The id of the candidate. */
+  readonly candidate: number;
+  readonly structuralKey: string;
   readonly functionalKey: string;
   /** The key that recognised it. */
   readonly tier: Tier;
@@ -32,8 +36,11 @@ export interface StoredAudit extends Audit {
 }
 
 interface Row {
+  run: number;
   idx: number;
+  candidate: number;
   kind: 'hit';
+  structural_key: string;
   functional_key: string;
   tier: Tier;
   outcome: OutcomeName;
@@ -44,15 +51,34 @@ interface Row {
   evaluations: number;
 }
 
+const fromRow = (row: Row): StoredAudit => ({
+  run: row.run,
+  index: row.idx,
+  candidate: row.candidate,
+  kind: row.kind,
+  structuralKey: row.structural_key,
+  functionalKey: row.functional_key,
+  tier: row.tier,
+  outcome: outcomeOf(row.outcome, row.numbers),
+  seconds: row.seconds,
+  taken: outcomeOf(row.taken, row.taken_numbers),
+  evaluations: row.evaluations,
+});
+
 export function auditRepository(db: Database) {
   const insert = db.prepare(`
     INSERT INTO audits
       (candidate, kind, functional_key, protocol_key, outcome, numbers, seconds, at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
-  const ofRun = db.prepare(`
-    SELECT idx, kind, a.functional_key, tier, a.outcome, a.numbers, seconds,
-      c.outcome AS taken, c.numbers AS taken_numbers, evaluations
-    FROM candidates AS c JOIN audits AS a ON a.candidate = c.id WHERE run = ? ORDER BY idx`);
+  // A cross join is done from left to right: audits are few, and candidates many.
+  const where = (condition: string) =>
+    db.prepare(`
+    SELECT run, idx, candidate, kind, structural_key, a.functional_key, tier, a.outcome, a.numbers,
+      seconds, c.outcome AS taken, c.numbers AS taken_numbers, evaluations
+    FROM audits AS a CROSS JOIN candidates AS c ON c.id = a.candidate
+    WHERE ${condition} ORDER BY candidate`);
+  const ofRun = where('run = ?');
+  const underProtocol = where('a.protocol_key = ?');
 
   return {
     /** Call inside a transaction. */
@@ -63,16 +89,10 @@ export function auditRepository(db: Database) {
     },
 
     /** In the order of the run. */
-    ofRun: (run: number): StoredAudit[] =>
-      (ofRun.all(run) as Row[]).map((row) => ({
-        index: row.idx,
-        kind: row.kind,
-        functionalKey: row.functional_key,
-        tier: row.tier,
-        outcome: outcomeOf(row.outcome, row.numbers),
-        seconds: row.seconds,
-        taken: outcomeOf(row.taken, row.taken_numbers),
-        evaluations: row.evaluations,
-      })),
+    ofRun: (run: number): StoredAudit[] => (ofRun.all(run) as Row[]).map(fromRow),
+
+    /** Of all runs, in the order in which they were committed. */
+    underProtocol: (protocolKey: string): StoredAudit[] =>
+      (underProtocol.all(protocolKey) as Row[]).map(fromRow),
   };
 }

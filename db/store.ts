@@ -4,6 +4,7 @@ import { type Candidate, candidateRepository } from './candidates.ts';
 import { explaining } from './errors.ts';
 import { evaluationRepository, type NewEvaluation } from './evaluations.ts';
 import { type Fault, faultRepository } from './faults.ts';
+import { hashingRepository } from './hashing.ts';
 import { historyRepository } from './history.ts';
 import { leaderboardRepository } from './leaderboard.ts';
 import { type Opened, openForReading, openForWriting } from './open.ts';
@@ -79,6 +80,7 @@ export class Store {
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
   readonly stats: ReturnType<typeof statsRepository>;
   readonly work: ReturnType<typeof workRepository>;
+  readonly hashing: ReturnType<typeof hashingRepository>;
   readonly history: ReturnType<typeof historyRepository>;
   readonly protocols: ReturnType<typeof protocolRepository>;
   readonly #opened: Opened;
@@ -96,6 +98,7 @@ export class Store {
     this.leaderboard = leaderboardRepository(db, this.candidates);
     this.stats = statsRepository(db);
     this.work = workRepository(db);
+    this.hashing = hashingRepository(db);
     this.history = historyRepository(db);
     this.protocols = protocolRepository(db);
   }

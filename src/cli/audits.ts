@@ -1,6 +1,6 @@
 import type { Tier } from '../../db/candidates.ts';
 import type { OutcomeName } from '../eval/outcome.ts';
-import { type Interval, intervalOfShare, mean, tailOfT } from './statistics.ts';
+import { type Interval, intervalOfShare, mean, tailOfT, variance } from './statistics.ts';
 
 /** How an evaluation ended. */
 export interface Ending {
@@ -11,7 +11,8 @@ export interface Ending {
 
 /** A hit whose own graph was evaluated after all, with a seed of its own. */
 export interface Audit {
-  readonly functionalKey: string;
+  /** Its own, by any name. */
+  readonly graph: string;
   readonly tier: Tier;
   /**
    * True where nothing but the very same graph had been evaluated for what the hit took over: what differs
@@ -26,7 +27,7 @@ export interface Audit {
 
 /** What evaluations of one graph gave, with seeds that differ. */
 export interface Repeats {
-  readonly functionalKey: string;
+  readonly graph: string;
   readonly fitnesses: readonly number[];
 }
 
@@ -55,66 +56,50 @@ export const LEAST_FREEDOM = 5;
 /** Rejections of which the candidate may be innocent. */
 const MACHINE: readonly OutcomeName[] = ['timeout', 'crashed'];
 
-/** Squared deviations from the mean of their group, summed. */
-interface Spread {
-  readonly squares: number;
-  readonly freedom: number;
-}
-
-const spreadOf = (values: readonly number[]): Spread => {
-  const center = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  return { squares, freedom: values.length - 1 };
-};
-
-const noiseOf = ({ squares, freedom }: Spread): Noise | null =>
-  freedom < LEAST_FREEDOM
-    ? null
-    : { sigma: Math.sqrt(squares / freedom), degreesOfFreedom: freedom };
-
-/** The noise of repeated evaluations, pooled over graphs: of all of them, or of all but those of one function. */
+/** The noise of repeated evaluations, pooled over graphs: of all evaluations, or of all but one. */
 export class PooledNoise {
   readonly evaluations: number;
   readonly graphs: number;
-  readonly #all: Spread;
-  readonly #byFunction = new Map<string, Spread>();
+  readonly #groups = new Map<string, { readonly size: number; readonly mean: number }>();
+  /** Squared deviations from the means of the groups, and their degrees of freedom. */
+  readonly #squares: number;
+  readonly #freedom: number;
 
-  constructor(groups: readonly Repeats[]) {
-    const repeated = groups.filter(({ fitnesses }) => fitnesses.length > 1);
-    this.graphs = repeated.length;
-    this.evaluations = repeated.reduce((sum, { fitnesses }) => sum + fitnesses.length, 0);
-    let all: Spread = { squares: 0, freedom: 0 };
-    for (const { functionalKey, fitnesses } of repeated) {
-      const spread = spreadOf(fitnesses);
-      all = add(all, spread);
-      const before = this.#byFunction.get(functionalKey) ?? { squares: 0, freedom: 0 };
-      this.#byFunction.set(functionalKey, add(before, spread));
-    }
-    this.#all = all;
+  /** Graphs that were evaluated once say nothing. */
+  constructor(all: readonly Repeats[]) {
+    const groups = all.filter(({ fitnesses }) => fitnesses.length > 1);
+    for (const { graph, fitnesses } of groups)
+      this.#groups.set(graph, { size: fitnesses.length, mean: mean(fitnesses) });
+    this.graphs = groups.length;
+    this.evaluations = groups.reduce((sum, { fitnesses }) => sum + fitnesses.length, 0);
+    this.#freedom = this.evaluations - this.graphs;
+    this.#squares = groups.reduce((sum, { fitnesses }) => sum + squaresOf(fitnesses), 0);
   }
 
   /** Null where too little is known. */
   get noise(): Noise | null {
-    return noiseOf(this.#all);
+    return noiseOf(this.#squares, this.#freedom);
   }
 
-  /** What an audit of this function is compared with: a pair that is part of σ could not lie far outside of it. */
-  without(functionalKey: string): Noise | null {
-    const own = this.#byFunction.get(functionalKey);
-    if (!own) return this.noise;
-    const { squares, freedom } = this.#all;
+  /**
+   * What an audit that gave `fitness` is compared with: what is part of σ itself could not lie far outside
+   * of it.
+   */
+  without(graph: string, fitness: number | null): Noise | null {
+    const group = this.#groups.get(graph);
+    if (!group || fitness === null) return this.noise;
+    const own = (group.size / (group.size - 1)) * (fitness - group.mean) ** 2;
     // Rounding may leave less than nothing.
-    return noiseOf({
-      squares: Math.max(0, squares - own.squares),
-      freedom: freedom - own.freedom,
-    });
+    return noiseOf(Math.max(0, this.#squares - own), this.#freedom - 1);
   }
 }
 
-const add = (a: Spread, b: Spread): Spread => ({
-  squares: a.squares + b.squares,
-  freedom: a.freedom + b.freedom,
-});
+const squaresOf = (values: readonly number[]): number => variance(values) * (values.length - 1);
+
+const noiseOf = (squares: number, degreesOfFreedom: number): Noise | null =>
+  degreesOfFreedom < LEAST_FREEDOM
+    ? null
+    : { sigma: Math.sqrt(squares / degreesOfFreedom), degreesOfFreedom };
 
 /**
  * How far the fitness of one evaluation lies from the mean of others, of the same graph, in 99.73 % of all
@@ -149,7 +134,7 @@ export function countAudits(audits: readonly Audit[], pooled: PooledNoise): Audi
   const counts: Record<Verdict, number> = { agrees: 0, differs: 0, rejected: 0, open: 0 };
   let isKnown = true;
   for (const audit of audits) {
-    const noise = pooled.without(audit.functionalKey);
+    const noise = pooled.without(audit.graph, audit.own.fitness);
     counts[verdictOf(audit, noise)]++;
     isKnown &&= noise !== null;
   }

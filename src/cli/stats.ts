@@ -8,6 +8,7 @@ import { ParetoFront } from '../search/front.ts';
 import { candidateId } from '../search/ids.ts';
 import { countFunnel, type FunnelCounts } from '../search/progress.ts';
 import { addStored } from '../search/standing.ts';
+import { type AuditStats, auditsOf, type HashingStats, hashingOf } from './hashing.ts';
 import type { RunState } from './states.ts';
 
 /** One time that somebody worked on the run. */
@@ -55,8 +56,15 @@ export interface RunStats extends Pick<FunnelCounts, 'proposals' | 'outcomes' | 
   readonly stop: SearchConfig['stop'];
   /** Proposals that were trained to the end. */
   readonly trained: number;
-  /** Workers' seconds: in evaluations, and all that there were; the latter is null for runs of old versions. */
-  readonly work: { readonly evaluating: number; readonly available: number | null };
+  /** Workers' seconds: in evaluations, in audits, and all that there were, which is null for runs of old versions. */
+  readonly work: {
+    readonly evaluating: number;
+    readonly auditing: number;
+    readonly available: number | null;
+  };
+  readonly hashing: HashingStats;
+  /** Null where no hit was audited. */
+  readonly audits: AuditStats | null;
   readonly sessions: readonly SessionStats[];
   readonly baselines: readonly Omit<BaselineResult, 'index'>[];
   readonly improvements: readonly Improvement[];
@@ -72,16 +80,27 @@ export function statsOf(store: Store, { run, sessions, state, reason }: RunState
   const scored = store.stats.scored(run.id);
   const available = sessions.reduce((sum, { seconds, workers }) => sum + seconds * workers, 0);
   const { started, seconds, protocolKey: protocol } = run;
+  const baselines = store.stats.baselines(run.id);
+  const evaluating = paid.reduce((sum, { seconds }) => sum + seconds, 0);
+  const candidates = proposals + baselines.length;
+  const audits = auditsOf(store, run);
   return {
     ...{ run: run.id, db: store.path, state, reason, started, seconds, protocol },
     stop: (run.config as SearchConfig).stop,
     ...{ proposals, outcomes, cacheHits, trained: evaluated },
     work: {
-      evaluating: paid.reduce((sum, { seconds }) => sum + seconds, 0),
+      evaluating,
+      auditing: audits?.seconds ?? 0,
       available: sessions.length > 0 ? available : null,
     },
+    hashing: hashingOf(
+      store,
+      { run, sessions },
+      { candidates, evaluations: paid.length, seconds: evaluating },
+    ),
+    audits,
     sessions: sessionStats({ run, sessions, state, reason }, paid),
-    baselines: store.stats.baselines(run.id).map(({ index: _, ...baseline }) => baseline),
+    baselines: baselines.map(({ index: _, ...baseline }) => baseline),
     improvements: improvementsOf(store, run.id, scored, paid),
     front: frontOf(store, run.id, scored),
     faults: store.faults.ofRun(run.id),

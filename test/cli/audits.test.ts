@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type Audit,
@@ -17,7 +18,7 @@ const scored = (fitness: number): Ending => ({ outcome: 'evaluated', fitness });
 const rejected = (outcome: Ending['outcome']): Ending => ({ outcome, fitness: null });
 
 const audit = (taken: Ending, own: Ending, changes: Partial<Audit> = {}): Audit => ({
-  ...{ functionalKey: 'f', tier: 'functional', sameGraph: false, evaluations: 1 },
+  ...{ graph: 'f', tier: 'functional', sameGraph: false, evaluations: 1 },
   ...{ taken, own, ...changes },
 });
 
@@ -72,10 +73,10 @@ describe('the interval of a share', () => {
 describe('the noise of repeated evaluations', () => {
   test('is pooled within graphs, not between them', () => {
     const pooled = new PooledNoise([
-      { functionalKey: 'a', fitnesses: [0.1, 0.3] },
-      { functionalKey: 'b', fitnesses: [0.7, 0.8, 0.9] },
-      { functionalKey: 'c', fitnesses: [0.5] },
-      { functionalKey: 'd', fitnesses: [0.4, 0.4, 0.4] },
+      { graph: 'a', fitnesses: [0.1, 0.3] },
+      { graph: 'b', fitnesses: [0.7, 0.8, 0.9] },
+      { graph: 'c', fitnesses: [0.5] },
+      { graph: 'd', fitnesses: [0.4, 0.4, 0.4] },
     ]);
     // (0.02 + 0.02 + 0) / (1 + 2 + 2)
     expect(pooled.noise?.sigma).toBeCloseTo(Math.sqrt(0.04 / 5), 12);
@@ -83,26 +84,34 @@ describe('the noise of repeated evaluations', () => {
     expect([pooled.evaluations, pooled.graphs]).toEqual([8, 3]);
   });
 
-  test('is not known from few evaluations, nor to a function that most of them are of', () => {
-    const some = { functionalKey: 'a', fitnesses: [0.1, 0.2, 0.3, 0.4] };
-    const more = { functionalKey: 'b', fitnesses: [0.5, 0.6, 0.7] };
+  test('is not known from few evaluations', () => {
+    const some = { graph: 'a', fitnesses: [0.1, 0.2, 0.3, 0.4] };
+    const more = { graph: 'b', fitnesses: [0.5, 0.6, 0.7] };
     expect(new PooledNoise([some]).noise).toBeNull();
     const pooled = new PooledNoise([some, more]);
     expect(pooled.noise?.degreesOfFreedom).toBe(5);
-    expect(pooled.without('a')).toBeNull();
-    expect(pooled.without('elsewhere')).toEqual(pooled.noise);
+    // One of them is judged by the others, which are too few.
+    expect(pooled.without('a', 0.4)).toBeNull();
+    expect(pooled.without('a', null)).toEqual(pooled.noise);
+    expect(pooled.without('elsewhere', 0.4)).toEqual(pooled.noise);
   });
 
-  test('of one function is left out for it alone, also where it has several graphs', () => {
-    const others: Repeats = { functionalKey: 'b', fitnesses: [1, 2, 3, 4, 5, 6, 7] };
-    const pooled = new PooledNoise([
-      { functionalKey: 'a', fitnesses: [0, 9] },
-      others,
-      { functionalKey: 'a', fitnesses: [3, 8, 1] },
-    ]);
-    const left = pooled.without('a')!;
-    expect(left.sigma).toBeCloseTo(new PooledNoise([others]).noise!.sigma, 12);
-    expect(left.degreesOfFreedom).toBe(6);
+  test('without an evaluation is that of all others', () => {
+    const fitness = fc.double({ min: 0, max: 1, noNaN: true });
+    const group = fc.array(fitness, { minLength: 2, maxLength: 6 });
+    fc.assert(
+      fc.property(fc.array(group, { minLength: 6, maxLength: 9 }), fc.nat(), (all, choice) => {
+        const groups = all.map((fitnesses, i) => ({ graph: `${i}`, fitnesses }));
+        const { graph, fitnesses } = groups[choice % groups.length]!;
+        const rest = groups.map((each) =>
+          each.graph === graph ? { graph, fitnesses: fitnesses.slice(1) } : each,
+        );
+        const left = new PooledNoise(groups).without(graph, fitnesses[0]!);
+        const expected = new PooledNoise(rest).noise;
+        expect(left?.degreesOfFreedom).toBe(expected?.degreesOfFreedom);
+        if (left && expected) expect(left.sigma ** 2).toBeCloseTo(expected.sigma ** 2, 10);
+      }),
+    );
   });
 
   test('reaches 3·√2·σ where σ is known, and further where it is not', () => {
@@ -173,12 +182,12 @@ class Simulation {
     return fitness + this.#sigma * this.#noise.next().value;
   }
 
-  /** Graphs of which two evaluations are known. */
-  pairs(count: number): Repeats[] {
+  /** Graphs of which `size` evaluations are known. */
+  groups(count: number, size: number): Repeats[] {
     return Array.from({ length: count }, (_, i) => {
       const truth = 0.3 + (0.5 * i) / count;
-      const fitnesses = [this.evaluate(truth), this.evaluate(truth)];
-      return { functionalKey: `pair ${i}`, fitnesses };
+      const fitnesses = Array.from({ length: size }, () => this.evaluate(truth));
+      return { graph: `graph ${i}`, fitnesses };
     });
   }
 
@@ -195,7 +204,7 @@ describe('against simulated truth', () => {
   // 30,000 audits; 81 ± 9 are further off than noise leaves them in 99.73 % of all cases.
   test.each([
     [3, 'few', 6],
-    [1, 'many', 300],
+    [1, 'many', 100],
     [4, 'some', 30],
   ])(
     'hits with the score of %d that are right are found false as rarely as the limit says, with %s evaluations for σ',
@@ -203,7 +212,7 @@ describe('against simulated truth', () => {
       const simulation = new Simulation(0.02, pairs);
       let wrong = 0;
       for (let round = 0; round < 1500; round++) {
-        const pooled = new PooledNoise(simulation.pairs(pairs));
+        const pooled = new PooledNoise(simulation.groups(pairs, 2));
         // One σ for several audits correlates them; with few pairs, one of them is all it is good for.
         const audits = Array.from({ length: 20 }, () => simulation.audit(0, evaluations));
         wrong += countAudits(audits, pooled).differs;
@@ -213,23 +222,30 @@ describe('against simulated truth', () => {
     },
   );
 
-  test('the control group is found to differ as rarely, though σ is made of it', () => {
-    const simulation = new Simulation(0.02, 9);
-    let wrong = 0;
-    for (let round = 0; round < 1500; round++) {
-      const pairs = simulation.pairs(20);
-      const audits = pairs.map(({ functionalKey, fitnesses: [a, b] }) =>
-        audit(scored(a!), scored(b!), { functionalKey, sameGraph: true }),
-      );
-      wrong += countAudits(audits, new PooledNoise(pairs)).differs;
-    }
-    expect(wrong / 30_000).toBeGreaterThan(RARE / 2);
-    expect(wrong / 30_000).toBeLessThan(2 * RARE);
-  });
+  test.each([
+    [20, 2],
+    [30, 4],
+  ])(
+    'the control group is found to differ as rarely, though σ is made of it: %d graphs, %d evaluations each',
+    (graphs, size) => {
+      const simulation = new Simulation(0.02, graphs);
+      let [wrong, judged] = [0, 0];
+      while (judged < 30_000) {
+        const groups = simulation.groups(graphs, size);
+        const audits = groups.flatMap(({ graph, fitnesses: [taken, ...own] }) =>
+          own.map((fitness) => audit(scored(taken!), scored(fitness), { graph, sameGraph: true })),
+        );
+        wrong += countAudits(audits, new PooledNoise(groups)).differs;
+        judged += audits.length;
+      }
+      expect(wrong / judged).toBeGreaterThan(RARE / 2);
+      expect(wrong / judged).toBeLessThan(2 * RARE);
+    },
+  );
 
   test('the false-hit rate is in its interval as often as it says, where some hits are false', () => {
     const simulation = new Simulation(0.01, 4);
-    const pooled = new PooledNoise(simulation.pairs(400));
+    const pooled = new PooledNoise(simulation.groups(400, 2));
     const [rounds, share] = [600, 0.1];
     let covered = 0;
     for (let round = 0; round < rounds; round++) {

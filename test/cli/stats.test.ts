@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import type { Candidate } from '../../db/candidates.ts';
 import { openStore, type Store } from '../../db/store.ts';
 import { OUTCOME_NAMES } from '../../src/eval/outcome.ts';
@@ -9,62 +8,7 @@ import { dominates } from '../../src/search/select.ts';
 import { beginRun, settled, TIME } from '../db/records.ts';
 import { configOf, FakePool, trajectory } from '../search/fake.ts';
 import { inProcess, temporaryFolder } from './process.ts';
-
-const count = z.int().nonnegative();
-const seconds = z.number().nonnegative();
-const share = z.number().min(0).max(1);
-const state = z.enum(['running', 'killed', 'interrupted', 'finished', 'failed']);
-const perAnchor = z.array(z.strictObject({ anchor: z.string(), accuracy: share }));
-const layer = { id: z.string(), formula: z.string(), fitness: share };
-
-const statistics = z.strictObject({
-  run: count,
-  db: z.string(),
-  state,
-  reason: z.string().nullable(),
-  started: z.iso.datetime(),
-  seconds,
-  protocol: z.string(),
-  stop: z.looseObject({ proposals: count }),
-  proposals: count,
-  outcomes: z.strictObject(Object.fromEntries(OUTCOME_NAMES.map((name) => [name, count]))),
-  cacheHits: z.strictObject({ structural: count, functional: count }),
-  trained: count,
-  work: z.strictObject({ evaluating: seconds, available: seconds.nullable() }),
-  sessions: z.array(
-    z.strictObject({
-      number: count,
-      started: z.iso.datetime(),
-      ended: z.iso.datetime().nullable(),
-      state,
-      reason: z.string().nullable(),
-      seconds,
-      workers: count,
-      proposals: count,
-      evaluations: count,
-      proposalsPerSecond: seconds,
-      evaluationsPerSecond: seconds,
-    }),
-  ),
-  baselines: z.array(
-    z.strictObject({
-      name: z.string(),
-      outcome: z.enum(OUTCOME_NAMES),
-      fitness: share.nullable(),
-      perAnchor,
-    }),
-  ),
-  improvements: z.array(z.strictObject({ ...layer, at: z.iso.datetime().nullable() })),
-  front: z.array(z.strictObject({ ...layer, perAnchor })),
-  faults: z.array(
-    z.strictObject({
-      index: count.nullable(),
-      at: z.iso.datetime(),
-      kind: z.string(),
-      message: z.string(),
-    }),
-  ),
-});
+import { statistics } from './stats-schema.ts';
 
 const statsOf = async (db: string, ...args: string[]) => {
   const { code, stdout, stderr } = await inProcess(['stats', ...args, '--json', '--db', db]);

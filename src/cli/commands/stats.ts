@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import type { Store } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
 import { OUTCOME_NAMES } from '../../eval/outcome.ts';
+import type { AuditCounts } from '../audits.ts';
+import type { AuditStats, HashingStats } from '../hashing.ts';
 import { countFrom, dbOption, jsonOption } from '../options.ts';
 import {
   type Column,
@@ -57,14 +59,12 @@ const head = (stats: RunStats): string => {
   return `run ${run} in ${db}: ${how}, ${duration(seconds)} in ${counted}, protocol ${stats.protocol}`;
 };
 
-function funnel({ proposals, outcomes, cacheHits, trained }: RunStats): string {
+function funnel({ proposals, outcomes, trained }: RunStats): string {
   const rows = [
     ...OUTCOME_NAMES.filter((name) => outcomes[name] > 0).map(
       (name) => [name as string, outcomes[name]] as const,
     ),
     ['trained to the end', trained] as const,
-    ['cache hits, structural', cacheHits.structural] as const,
-    ['cache hits, functional', cacheHits.functional] as const,
   ];
   const body = table(rows, [
     { head: 'outcome', value: ([name]) => name },
@@ -74,11 +74,102 @@ function funnel({ proposals, outcomes, cacheHits, trained }: RunStats): string {
   return titled(`Funnel of ${proposals} proposals`, body);
 }
 
-function work({ work: { evaluating, available } }: RunStats): string {
+function work({ work: { evaluating, auditing, available } }: RunStats): string {
+  const audits = auditing > 0 ? ` and ${duration(auditing)} in audits` : '';
   const known = available
-    ? `; of the workers' ${duration(available)} that is ${share(evaluating, available)}`
+    ? `; of the workers' ${duration(available)} that is ${share(evaluating + auditing, available)}`
     : '';
-  return titled('Time of the workers', `${duration(evaluating)} in evaluations${known}`);
+  return titled('Time of the workers', `${duration(evaluating)} in evaluations${audits}${known}`);
+}
+
+const TIERS = ['structural', 'functional'] as const;
+
+const times = (value: number | null) => (value === null ? '?' : `${value.toFixed(2)} times`);
+
+function cache({ hashing, proposals }: RunStats): string {
+  const { functions, hits, hitRate } = hashing;
+  const partial = TIERS.some((tier) => hits[tier].partial > 0);
+  const body = table(TIERS, [
+    { head: 'recognised by', value: (tier) => `${tier} key` },
+    { head: 'hits', value: (tier) => hits[tier].full, align: 'right' },
+    { head: 'share', value: (tier) => share(hits[tier].full, functions), align: 'right' },
+    ...(partial
+      ? [
+          {
+            head: 'evaluated once more',
+            value: (tier: (typeof TIERS)[number]) => hits[tier].partial,
+            align: 'right',
+          } as const,
+        ]
+      : []),
+  ]);
+  const all =
+    hitRate === null ? '' : `; ${percent(hitRate)} of them took over a score or a rejection`;
+  const lines = [
+    body,
+    `${functions} of ${proposals} proposals compute a function${all}`,
+    screening(hashing),
+    ...redraws(hashing),
+    `hits spared ${duration(hashing.spared)} of evaluations beside the ${duration(hashing.paid)} that were paid for: the cache made the run ${times(hashing.speedUp)} as fast (by the formula 1 / (c_hash / c_eval + 1 − h) ${times(hashing.textbookSpeedUp)})`,
+  ];
+  return titled('Cache', lines.join('\n'));
+}
+
+function screening({ keys, probes, screening, screeningShare }: HashingStats): string {
+  if (screening === null) return `${keys} keys; what they took was not noted`;
+  const part = screeningShare === null ? '' : `, ${percent(screeningShare)} of the run’s time`;
+  return `${keys} keys and ${probes} probes took ${screening.toFixed(2)} s${part}`;
+}
+
+function redraws({ redraws: { neutral, tabu } }: HashingStats): string[] {
+  const reasons = [
+    ...(neutral > 0 ? [`${neutral} that computed what their parent does`] : []),
+    ...(tabu > 0 ? [`${tabu} that computed what had been proposed too often`] : []),
+  ];
+  return reasons.length > 0 ? [`not proposed: ${reasons.join(', ')}`] : [];
+}
+
+function audits({ audits, hashing: { hits } }: RunStats): string {
+  if (audits === null) {
+    const count = hits.structural.full + hits.functional.full;
+    return titled('Audits', `none of ${count} hits was evaluated again (setting cache.audit)`);
+  }
+  const { tiers, tested, control } = audits;
+  const groups: readonly (readonly [string, AuditCounts])[] = [
+    ['by structural key', tiers.structural],
+    ['by functional key', tiers.functional],
+    ['score of the same graph (control)', control],
+    ['score of another graph', tested],
+  ];
+  const body = table(groups, [
+    { head: 'hits', value: ([name]) => name },
+    { head: 'audits', value: ([, { audits }]) => audits, align: 'right' },
+    { head: 'agree', value: ([, { agrees }]) => agrees, align: 'right' },
+    { head: 'differ', value: ([, { differs }]) => differs, align: 'right' },
+    { head: 'one rejected', value: ([, { rejected }]) => rejected, align: 'right' },
+    { head: 'open', value: ([, { open }]) => open, align: 'right' },
+    {
+      head: 'false',
+      value: ([, { rate }]) => (rate === null ? '?' : percent(rate)),
+      align: 'right',
+    },
+    { head: '95 %', value: ([, { interval }]) => describeInterval(interval) },
+  ]);
+  return titled(
+    `Audits: ${tiers.structural.audits + tiers.functional.audits} hits evaluated again`,
+    `${body}\n${describeNoise(audits)}`,
+  );
+}
+
+const describeInterval = (interval: readonly [number, number] | null): string =>
+  interval === null ? '?' : `${(100 * interval[0]).toFixed(2)} to ${percent(interval[1])}`;
+
+function describeNoise({ noise, repeated: { evaluations, graphs } }: AuditStats): string {
+  const from = `${evaluations} evaluations of ${graphs} graphs under the protocol`;
+  if (noise === null)
+    return `too few graphs were evaluated several times to know the noise (${from}), so that differences cannot be judged`;
+  const sigma = (100 * noise.sigma).toFixed(2);
+  return `one evaluation is off by σ = ${sigma} points (${from}); those differ that lie further apart than 3·√2·σ, or more where σ or the score is of few evaluations`;
 }
 
 const time = (iso: string | null) => (iso === null ? '' : iso.slice(0, 19).replace('T', ' '));
@@ -160,4 +251,15 @@ function faults({ faults }: RunStats): string | null {
   return titled(`Faults: ${faults.length}${which}`, body);
 }
 
-const SECTIONS = [head, funnel, work, sessions, baselines, improvements, front, faults] as const;
+const SECTIONS = [
+  head,
+  funnel,
+  cache,
+  audits,
+  work,
+  sessions,
+  baselines,
+  improvements,
+  front,
+  faults,
+] as const;
