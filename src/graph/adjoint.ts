@@ -59,7 +59,7 @@ export function inferenceLayer(layer: LayerGraph): LayerGraph {
 export const movingMoments = (layer: LayerGraph) =>
   layer.nodes.filter((node): node is MomentNode => isMovingMoment(node, layer));
 
-type MomentNode = Extract<Node, { op: 'mean' | 'rms' | 'std' }>;
+export type MomentNode = Extract<Node, { op: 'mean' | 'rms' | 'std' }>;
 
 const isMovingMoment = (node: Node, graph: Graph): node is MomentNode =>
   isMoment(node.op) &&

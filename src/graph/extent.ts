@@ -15,6 +15,15 @@ export type IndexSet = (typeof INDEX_SETS)[number];
 const make = (b: boolean, s: boolean, channel: 'c' | 'g' | ''): Extent =>
   `${b ? 'b' : ''}${s ? 's' : ''}${channel}`;
 
+/** Every extent. */
+export const EXTENTS: readonly Extent[] = [false, true].flatMap((b) =>
+  [false, true].flatMap((s) => (['', 'g', 'c'] as const).map((channel) => make(b, s, channel))),
+);
+
+/** A value for every extent. */
+export const byExtent = <T>(value: (extent: Extent) => T): Readonly<Record<Extent, T>> =>
+  Object.fromEntries(EXTENTS.map((extent) => [extent, value(extent)])) as Record<Extent, T>;
+
 export const hasBatch = (e: Extent): boolean => e.includes('b');
 export const hasSpace = (e: Extent): boolean => e.includes('s');
 
@@ -22,15 +31,21 @@ export const hasSpace = (e: Extent): boolean => e.includes('s');
 export const channelAxis = (e: Extent): 'c' | 'g' | '' =>
   e.includes('c') ? 'c' : e.includes('g') ? 'g' : '';
 
+const UNIONS = byExtent((a) =>
+  byExtent((b) => {
+    const channels = [channelAxis(a), channelAxis(b)];
+    const channel = channels.includes('c') ? 'c' : channels.includes('g') ? 'g' : '';
+    return make(hasBatch(a) || hasBatch(b), hasSpace(a) || hasSpace(b), channel);
+  }),
+);
+
 /** The extent of an element-wise operation on values of extents `a` and `b`. */
-export function union(a: Extent, b: Extent): Extent {
-  const channels = [channelAxis(a), channelAxis(b)];
-  const channel = channels.includes('c') ? 'c' : channels.includes('g') ? 'g' : '';
-  return make(hasBatch(a) || hasBatch(b), hasSpace(a) || hasSpace(b), channel);
-}
+export const union = (a: Extent, b: Extent): Extent => UNIONS[a][b];
 
 /** The extent that is left of `a` after a moment over `index`. */
-export function reduce(a: Extent, index: IndexSet): Extent {
+export const reduce = (a: Extent, index: IndexSet): Extent => REDUCED[index][a];
+
+function reduced(a: Extent, index: IndexSet): Extent {
   const channel = channelAxis(a);
   switch (index) {
     case 'bwh':
@@ -43,6 +58,10 @@ export function reduce(a: Extent, index: IndexSet): Extent {
       return make(hasBatch(a), false, channel === '' ? '' : 'g');
   }
 }
+
+const REDUCED = Object.fromEntries(
+  INDEX_SETS.map((index) => [index, byExtent((a) => reduced(a, index))]),
+) as Record<IndexSet, Readonly<Record<Extent, Extent>>>;
 
 /** The sizes behind the axes. `groups` divides `channels`. */
 export interface LayerShape {

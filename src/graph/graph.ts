@@ -67,15 +67,23 @@ export type LayerGraph = Graph<'out'>;
 export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly #values: Value[] = [];
-  readonly #index = new Map<string, Value>();
+  readonly #leaves = new Map<string, Value>();
+  /** Nodes by the greatest of their arguments: the last one that has it, and the one before each; −1 ends. */
+  readonly #last: number[] = [];
+  readonly #previous: number[] = [];
 
   input(name: InputName): Value {
-    return this.#intern(name, { op: name, args: [], extent: INPUT_EXTENTS[name] });
+    return (
+      this.#leaves.get(name) ??
+      this.#leaf(name, { op: name, args: [], extent: INPUT_EXTENTS[name] })
+    );
   }
 
   const(value: number): Value {
-    const key = Object.is(value, -0) ? '-0' : String(value);
-    return this.#intern(`const ${key}`, { op: 'const', args: [], value, extent: SCALAR });
+    const key = `const ${Object.is(value, -0) ? '-0' : value}`;
+    return (
+      this.#leaves.get(key) ?? this.#leaf(key, { op: 'const', args: [], value, extent: SCALAR })
+    );
   }
 
   elementwise(op: ElementwiseName | AuxiliaryName, ...args: readonly Value[]): Value {
@@ -83,46 +91,46 @@ export class GraphBuilder {
     if (args.length !== arity)
       throw new Error(`internal: ${op} takes ${arity} arguments, not ${args.length}`);
     const [a, b] = args as readonly [Value, Value?];
+    const greatest = b && b.id > a.id ? b.id : a.id;
+    for (let id = this.#last[greatest]!; id >= 0; id = this.#previous[id]!) {
+      const { op: other, args: ids } = this.nodes[id]!;
+      if (other === op && ids[0] === a.id && (!b || ids[1] === b.id)) return this.at(id);
+    }
     const extent = b ? union(a.extent, b.extent) : a.extent;
-    const ids = b ? [a.id, b.id] : [a.id];
-    return this.#intern(b ? `${op} ${a.id} ${b.id}` : `${op} ${a.id}`, { op, args: ids, extent });
+    return this.#append({ op, args: b ? [a.id, b.id] : [a.id], extent }, greatest);
   }
 
   moment(op: MomentName, index: IndexSet, a: Value): Value {
-    const extent = reduce(a.extent, index);
-    return this.#intern(`${op} ${index} ${a.id}`, { op, index, args: [a.id], extent });
+    for (let id = this.#last[a.id]!; id >= 0; id = this.#previous[id]!) {
+      const node = this.nodes[id]!;
+      if (node.op === op && 'index' in node && node.index === index) return this.at(id);
+    }
+    return this.#append({ op, index, args: [a.id], extent: reduce(a.extent, index) }, a.id);
   }
 
   sumTo(a: Value, from: Extent, to: Extent): Value {
     if (from === to) return a;
-    return this.#intern(`sumTo ${from} ${to} ${a.id}`, {
-      op: 'sumTo',
-      args: [a.id],
-      from,
-      to,
-      extent: to,
-    });
+    for (let id = this.#last[a.id]!; id >= 0; id = this.#previous[id]!) {
+      const node = this.nodes[id]!;
+      if (node.op === 'sumTo' && node.from === from && node.to === to) return this.at(id);
+    }
+    return this.#append({ op: 'sumTo', args: [a.id], from, to, extent: to }, a.id);
   }
 
   perElement(from: Extent, to: Extent): Value {
     if (from === to) return this.const(1);
-    return this.#intern(`perElement ${from} ${to}`, {
-      op: 'perElement',
-      args: [],
-      from,
-      to,
-      extent: SCALAR,
-    });
+    const key = `perElement ${from} ${to}`;
+    return (
+      this.#leaves.get(key) ??
+      this.#leaf(key, { op: 'perElement', args: [], from, to, extent: SCALAR })
+    );
   }
 
   moving(moment: MomentName, slot: number, extent: Extent): Value {
-    return this.#intern(`moving ${moment} ${slot}`, {
-      op: 'moving',
-      args: [],
-      moment,
-      slot,
-      extent,
-    });
+    const key = `moving ${moment} ${slot}`;
+    return (
+      this.#leaves.get(key) ?? this.#leaf(key, { op: 'moving', args: [], moment, slot, extent })
+    );
   }
 
   /** Copies `node` of another graph, whose arguments are already here as `args`. */
@@ -152,13 +160,15 @@ export class GraphBuilder {
       this.nodes,
       names.map((name) => outputs[name].id),
     );
-    const position = new Map(live.map((id, i) => [id, i]));
-    const at = (id: number) => position.get(id) as number;
-    const nodes = live.map((id) => {
-      const node = this.nodes[id] as Node;
-      return { ...node, args: node.args.map(at) } as unknown as Node;
+    const position = new Int32Array(this.nodes.length);
+    const nodes = live.map((id, at) => {
+      position[id] = at;
+      const node = this.nodes[id]!;
+      // Where nothing below was left out, the node is what it was.
+      if (node.args.every((arg) => position[arg] === arg)) return node;
+      return { ...node, args: node.args.map((arg) => position[arg]!) } as unknown as Node;
     });
-    const entries = names.map((name) => [name, at(outputs[name].id)]);
+    const entries = names.map((name) => [name, position[outputs[name].id]]);
     return { nodes, outputs: Object.fromEntries(entries) as Record<Output, number> };
   }
 
@@ -167,13 +177,19 @@ export class GraphBuilder {
     return this.#values[id] as Value;
   }
 
-  #intern(key: string, node: Node): Value {
-    let value = this.#index.get(key);
-    if (value === undefined) {
-      value = new Value(this, this.nodes.push(node) - 1);
-      this.#values.push(value);
-      this.#index.set(key, value);
-    }
+  #leaf(key: string, node: Node): Value {
+    const value = this.#append(node, -1);
+    this.#leaves.set(key, value);
+    return value;
+  }
+
+  #append(node: Node, greatest: number): Value {
+    const id = this.nodes.push(node) - 1;
+    this.#last.push(-1);
+    this.#previous.push(greatest < 0 ? -1 : this.#last[greatest]!);
+    if (greatest >= 0) this.#last[greatest] = id;
+    const value = new Value(this, id);
+    this.#values.push(value);
     return value;
   }
 }
@@ -236,18 +252,16 @@ export class Value {
 export const isInput = (op: Op): op is InputName => Object.hasOwn(INPUT_EXTENTS, op);
 
 /** The nodes that `roots` need, themselves included, in ascending order. */
-export function liveNodes(
-  nodes: readonly { readonly args: readonly number[] }[],
-  roots: readonly number[],
-): number[] {
-  const live = new Set<number>();
-  const stack = [...roots];
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    if (live.has(id)) continue;
-    live.add(id);
-    stack.push(...(nodes[id] as { args: readonly number[] }).args);
+function liveNodes(nodes: readonly Node[], roots: readonly number[]): number[] {
+  const live = new Uint8Array(nodes.length);
+  for (const root of roots) live[root] = 1;
+  const found: number[] = [];
+  for (let id = nodes.length - 1; id >= 0; id--) {
+    if (live[id] === 0) continue;
+    found.push(id);
+    for (const arg of nodes[id]!.args) live[arg] = 1;
   }
-  return [...live].sort((a, b) => a - b);
+  return found.reverse();
 }
 
 /** Rebuilds `graph` in `builder`, node by node, through `copy`; returns where each node went. */

@@ -1,8 +1,8 @@
 import { inferenceLayer, movingMoments, type TrainingGraph, trainingGraph } from './adjoint.ts';
-import { CHANNEL, type Extent, FULL, type LayerShape, sizeOf } from './extent.ts';
+import { CHANNEL, type Extent, FULL, type LayerShape } from './extent.ts';
 import type { Graph, LayerGraph } from './graph.ts';
 import { moments } from './ops.ts';
-import { compileProgram, expandInto, momentsOf, type ProgramInputs } from './program.ts';
+import { momentsOf, Program, type ProgramInputs, projection } from './program.ts';
 
 /**
  * What a layer reads, in fp64. `x` and `dy` are batch × height × width × channels in that order; the
@@ -28,22 +28,19 @@ export function evaluateGraph(
   shape: LayerShape,
   inputs: ProgramInputs,
 ): Float64Array[] {
-  const program = compileProgram(graph, shape);
-  program.run(inputs);
-  return [...program.values];
+  const program = new Program(graph, shape);
+  program.load(inputs);
+  program.run();
+  return graph.nodes.map((_, id) => program.value(id));
 }
 
 /** `value`, of extent `from`, repeated along the axes that only `to` has. */
-export function expand(
+export const expand = (
   value: Float64Array,
   from: Extent,
   to: Extent,
   shape: LayerShape,
-): Float64Array {
-  const out = new Float64Array(sizeOf(to, shape));
-  expandInto(out, value, from, to, shape);
-  return out;
-}
+): Float64Array => Float64Array.from(projection(to, from, shape), (i) => value[i]!);
 
 /** A training step's forward and backward pass. `statistics` are those of this batch, one array per slot. */
 export function trainLayer(
@@ -61,13 +58,8 @@ export const batchStatistics = (
   values: readonly Float64Array[],
   shape: LayerShape,
 ): Float64Array[] =>
-  movingMoments(layer).map(({ op, args, extent }) => {
-    const { mean, variance } = momentsOf(
-      values[args[0]]!,
-      layer.nodes[args[0]]!.extent,
-      extent,
-      shape,
-    );
+  movingMoments(layer).map(({ op, args: [a], extent }) => {
+    const { mean, variance } = momentsOf(values[a]!, layer.nodes[a]!.extent, extent, shape);
     return mean.map((m, i) => moments[op].statistic(m, variance[i]!));
   });
 

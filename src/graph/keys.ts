@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto';
 import objectHash from 'object-hash';
-import { inferenceLayer, movingMoments, type TrainingOutput, trainingGraph } from './adjoint.ts';
-import { CHANNEL, type Extent, FULL, type LayerShape } from './extent.ts';
+import {
+  inferenceLayer,
+  type MomentNode,
+  movingMoments,
+  type TrainingGraph,
+  type TrainingOutput,
+  trainingGraph,
+} from './adjoint.ts';
+import { CHANNEL, type Extent, FULL, type LayerShape, sizeOf } from './extent.ts';
 import type { Graph, LayerGraph } from './graph.ts';
-import { batchStatistics, expand } from './interpreter.ts';
+import { moments } from './ops.ts';
 import { JITTER, PROBE_CASES, type ProbeCase } from './probe-inputs.ts';
-import { compileProgram, type Disturb, type Program, type ProgramInputs } from './program.ts';
+import { type Disturbance, momentsOf, Program, type ProgramOptions } from './program.ts';
 import { simplify } from './simplify.ts';
 
 /** Equal for layers whose simplified live graphs are the same; free, but sees no algebra beyond the rules. */
@@ -38,99 +45,164 @@ export interface ProbeOptions {
 export function probe(layer: LayerGraph, { mantissaBits = 20 }: ProbeOptions = {}): ProbeResult {
   if (!Number.isInteger(mantissaBits) || mantissaBits < 1 || mantissaBits > 52)
     throw new Error(`internal: mantissaBits is 1 to 52, not ${mantissaBits}`);
-  const outputsOn = prober(simplify(layer));
-  const digits: Float64Array[] = [];
+  arena.clear();
+  const prober = new Prober(simplify(layer));
   let constant = true;
+  let length = 0;
   for (const probeCase of PROBE_CASES) {
-    const exact = outputsOn(probeCase);
-    if (probeCase.ordinary && !exact.every(({ value }) => fitsFloat32(value)))
-      return { verdict: 'not-finite' };
-    const disturbed = outputsOn(probeCase, jitter);
-    const scales = naturalScales(exact, probeCase);
-    for (const [i, { name, value }] of exact.entries()) {
-      const kept = significant(value, disturbed[i]!.value, mantissaBits, scales[name]);
+    // The ordinary cases come first.
+    if (constant && !probeCase.ordinary) break;
+    prober.run(probeCase, exact);
+    if (probeCase.ordinary && !fitsFloat32(exact, probeCase)) return { verdict: 'not-finite' };
+    if (prober.isConstant) continue;
+    prober.run(probeCase, disturbed, DISTURBANCE);
+    const scales = naturalScales(probeCase);
+    for (const name of OUTPUTS) {
+      const size = sizeOf(EXTENTS[name], probeCase.shape);
+      const kept = digits.subarray(length, length + size);
+      keepSignificant(kept, exact[name], disturbed[name], mantissaBits, scales[name]);
       if (probeCase.ordinary && name === 'dx' && kept.some((d) => d !== 0)) constant = false;
-      digits.push(kept);
+      length += size;
     }
   }
   if (constant) return { verdict: 'constant' };
-  return { verdict: 'ok', functionalKey: digestOf(digits) };
+  // Keys of other precisions never meet those of 20 bits.
+  if (mantissaBits !== 20) digits[length++] = mantissaBits;
+  return { verdict: 'ok', functionalKey: digestOf(digits.subarray(0, length)) };
 }
 
-function digestOf(parts: readonly Float64Array[]): string {
-  const all = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return createHash('sha256').update(all).digest('hex').slice(0, 40);
-}
+const digestOf = (values: Float64Array): string =>
+  createHash('sha256').update(values).digest('hex').slice(0, 40);
 
-const EXTENTS: Readonly<Record<TrainingOutput, Extent>> = {
+const EXTENTS = {
   y: FULL,
   dx: FULL,
   dv0: CHANNEL,
   dv1: CHANNEL,
   dgamma: CHANNEL,
   dbeta: CHANNEL,
-};
+  inference: FULL,
+} as const satisfies Readonly<Record<TrainingOutput | 'inference', Extent>>;
+type OutputName = keyof typeof EXTENTS;
+const OUTPUTS = Object.keys(EXTENTS) as OutputName[];
+const TRAINING_OUTPUTS = OUTPUTS.filter((name): name is TrainingOutput => name !== 'inference');
 
-interface Output {
-  readonly name: TrainingOutput | 'inference';
-  readonly value: Float64Array;
+/** What a probe writes to: one at a time in a thread, and none waits for anything. */
+type Buffers = Readonly<Record<OutputName, Float64Array>>;
+const most = (extent: Extent) => Math.max(...PROBE_CASES.map(({ shape }) => sizeOf(extent, shape)));
+const buffers = () =>
+  Object.fromEntries(
+    OUTPUTS.map((name) => [name, new Float64Array(most(EXTENTS[name]))]),
+  ) as Buffers;
+const [exact, disturbed] = [buffers(), buffers()];
+const digits = new Float64Array(1 + PROBE_CASES.length * OUTPUTS.length * most(FULL));
+
+/** Memory for the values of all programs of a probe. */
+class Arena {
+  #memory = new Float64Array(2 ** 15);
+  #used = 0;
+
+  clear(): void {
+    this.#used = 0;
+    if (this.#memory.length > LARGEST_KEPT) this.#memory = new Float64Array(2 ** 15);
+  }
+
+  readonly allocate = (size: number): Float64Array => {
+    if (this.#used + size > this.#memory.length) {
+      this.#memory = new Float64Array(2 * (this.#used + size));
+      this.#used = 0;
+    }
+    this.#used += size;
+    return this.#memory.subarray(this.#used - size, this.#used);
+  };
 }
+
+const LARGEST_KEPT = 2 ** 20;
+const arena = new Arena();
 
 /** Everything that a key is made of, as a function of the case; programs are kept per shape. */
-function prober(layer: LayerGraph): (probeCase: ProbeCase, disturb?: Disturb) => Output[] {
-  const training = programs(trainingGraph(layer));
-  const names = Object.keys(EXTENTS) as TrainingOutput[];
-  const inference = movingMoments(layer).length > 0 ? inferenceOutput(layer) : null;
-  return (probeCase, disturb) => {
-    const run = training(probeCase.shape, probeCase.inputs, disturb);
-    const outputs: Output[] = names.map((name) => ({ name, value: run(name, EXTENTS[name]) }));
-    const inferred = inference ? inference(probeCase, disturb) : outputs[0]!.value;
-    return [...outputs, { name: 'inference', value: inferred }];
-  };
-}
+class Prober {
+  readonly #layer: LayerGraph;
+  readonly #training: TrainingGraph;
+  readonly #inference: LayerGraph | null;
+  readonly #moving: readonly MomentNode[];
+  readonly #programs = new Map<LayerShape, Programs>();
 
-/** The layer at inference, with the average of two batches as moving statistics. */
-function inferenceOutput(layer: LayerGraph) {
-  const forward = programs(layer);
-  const inference = programs(inferenceLayer(layer));
-  return ({ shape, inputs, secondBatch }: ProbeCase, disturb?: Disturb): Float64Array => {
-    const statisticsOf = (x: Float64Array) =>
-      batchStatistics(layer, forward(shape, { ...inputs, x }, disturb).values, shape);
-    const [first, second] = [statisticsOf(inputs.x), statisticsOf(secondBatch)];
+  constructor(layer: LayerGraph) {
+    this.#layer = layer;
+    this.#training = trainingGraph(layer);
+    this.#moving = movingMoments(layer);
+    this.#inference = this.#moving.length > 0 ? inferenceLayer(layer) : null;
+  }
+
+  /** True where the form of the layer says that no gradient reaches x. */
+  get isConstant(): boolean {
+    const { nodes, outputs } = this.#training;
+    return nodes[outputs.dx]!.op === 'zero';
+  }
+
+  run(probeCase: ProbeCase, into: Buffers, disturbance?: Disturbance): void {
+    const { shape, inputs, secondBatch } = probeCase;
+    const { training, inference } = this.#programsFor(shape);
+    training.load(inputs);
+    training.run(disturbance);
+    for (const name of TRAINING_OUTPUTS)
+      training.read(this.#training.outputs[name], EXTENTS[name], into[name]);
+    if (!inference || !this.#inference) {
+      into.inference.set(into.y);
+      return;
+    }
+    // At inference moving statistics are the average of two batches.
+    const first = this.#statistics(training, shape);
+    training.load({ ...inputs, x: secondBatch });
+    training.run(disturbance, this.#layer.nodes.length);
+    const second = this.#statistics(training, shape);
     const statistics = first.map((s, slot) => s.map((a, i) => (a + second[slot]![i]!) / 2));
-    return inference(shape, { ...inputs, statistics }, disturb)('out', FULL);
-  };
+    inference.load({ ...inputs, statistics });
+    inference.run(disturbance);
+    inference.read(this.#inference.outputs.out, FULL, into.inference);
+  }
+
+  #programsFor(shape: LayerShape): Programs {
+    let programs = this.#programs.get(shape);
+    if (!programs) {
+      const compile = (graph: Graph) => new Program(graph, shape, OPTIONS);
+      const inference = this.#inference && compile(this.#inference);
+      programs = { training: compile(this.#training), inference };
+      this.#programs.set(shape, programs);
+    }
+    return programs;
+  }
+
+  /** Those of the batch that was run last. A training graph starts with the nodes of the layer. */
+  #statistics(training: Program, shape: LayerShape): Float64Array[] {
+    return this.#moving.map(({ op, args: [a], extent }) => {
+      const { extent: from } = this.#layer.nodes[a]!;
+      const { mean, variance } = momentsOf(training.value(a), from, extent, shape, NOISE_FLOOR);
+      return mean.map((m, i) => moments[op].statistic(m, variance[i]!));
+    });
+  }
 }
 
-/** Runs `graph` on any shape, compiled once for each; the result reads its outputs. */
-function programs<Output extends string>(graph: Graph<Output>) {
-  const compiled = new Map<LayerShape, Program>();
-  return (shape: LayerShape, inputs: ProgramInputs, disturb?: Disturb) => {
-    const program = compiled.get(shape) ?? compileProgram(graph, shape);
-    compiled.set(shape, program);
-    program.run(inputs, disturb);
-    const read = (name: Output, extent: Extent) => {
-      const id = graph.outputs[name];
-      const { extent: own } = graph.nodes[id]!;
-      const value = program.values[id]!;
-      return own === extent ? value.slice() : expand(value, own, extent, shape);
-    };
-    return Object.assign(read, { values: program.values });
-  };
+interface Programs {
+  readonly training: Program;
+  readonly inference: Program | null;
 }
 
-const jitter: Disturb = (value, node) => {
-  for (let i = 0; i < value.length; i++) value[i]! *= JITTER[(37 * node + i) & 255]!;
-};
+/**
+ * What a cancellation leaves below this is rounding, and is made 0 before an op makes something of it: the
+ * sign of a guarded denominator, a side of max. The disturbance is far smaller.
+ */
+const NOISE_FLOOR = 2 ** -40;
+const OPTIONS: ProgramOptions = { allocate: arena.allocate, noiseFloor: NOISE_FLOOR };
+const DISTURBANCE: Disturbance = { factors: JITTER, stride: 37 };
 
 const FLOAT32_MAX = 3.4028234663852886e38;
-function fitsFloat32(values: Float64Array): boolean {
-  for (const v of values) if (!(Math.abs(v) <= FLOAT32_MAX)) return false;
+function fitsFloat32(outputs: Buffers, { shape }: ProbeCase): boolean {
+  for (const name of OUTPUTS) {
+    const [value, size] = [outputs[name], sizeOf(EXTENTS[name], shape)];
+    for (let i = 0; i < size; i++) if (!(Math.abs(value[i]!) <= FLOAT32_MAX)) return false;
+  }
   return true;
 }
 
@@ -142,28 +214,29 @@ const FLOOR_BITS = 24;
 const FAINT_BITS = 30;
 
 /** dy is about 1, so that a gradient is about y / x; v0 and v1 are about 1 as well. */
-function naturalScales(outputs: readonly Output[], { inputs }: ProbeCase) {
-  const y = largest(outputs[0]!.value);
-  return { y, dx: y / largest(inputs.x), dv0: y, dv1: y, dgamma: y, dbeta: y, inference: y };
+function naturalScales({ shape, inputs }: ProbeCase): Readonly<Record<OutputName, number>> {
+  const y = largest(exact.y, sizeOf(FULL, shape));
+  const dx = y / largest(inputs.x, inputs.x.length);
+  return { y, dx, dv0: y, dv1: y, dgamma: y, dbeta: y, inference: y };
 }
 
 /**
- * `values` with the digits that any spelling of the function agrees on: `bits` of the mantissa, rounded
- * to nearest, down to a floor that the whole tensor shares. There is one zero and one NaN, for which the
- * largest number stands, since the bits of NaN differ between machines. Entries that the disturbance
- * changed by more than 2⁻¹⁰ of themselves are what rounding left of a cancellation: zero.
+ * Writes to `kept` the digits of `values` that any spelling of the function agrees on: `bits` of the
+ * mantissa, rounded to nearest, down to a floor that the whole tensor shares. There is one zero and one
+ * NaN, for which the largest number stands, since the bits of NaN differ between machines. Entries that
+ * the disturbance changed by more than 2⁻¹⁰ of themselves are what rounding left of a cancellation: zero.
  */
-function significant(
+function keepSignificant(
+  kept: Float64Array,
   values: Float64Array,
   disturbed: Float64Array,
   bits: number,
   scale: number,
-): Float64Array {
-  const floor = Math.max(largest(values) * 2 ** -FLOOR_BITS, scale * 2 ** -FAINT_BITS);
+): void {
+  const floor = Math.max(largest(values, kept.length) * 2 ** -FLOOR_BITS, scale * 2 ** -FAINT_BITS);
   // The sum with a number of this size has no digits below the floor.
   const coarse = floor === 0 ? 0 : 1.5 * 2 ** (Math.floor(Math.log2(floor)) + 52);
   const split = 2 ** (52 - bits) + 1;
-  const kept = new Float64Array(values.length);
   for (let i = 0; i < kept.length; i++) {
     const v = values[i]!;
     if (Number.isNaN(v)) kept[i] = Number.MAX_VALUE;
@@ -172,13 +245,15 @@ function significant(
       // Veltkamp's splitting: what is left of v has bits + 1 digits, the leading one included.
       const high = v * split;
       kept[i] = high - (high - v) + coarse - coarse + 0;
-    }
+    } else kept[i] = 0;
   }
-  return kept;
 }
 
-function largest(values: Float64Array): number {
+function largest(values: Float64Array, count: number): number {
   let max = 0;
-  for (const v of values) if (Math.abs(v) < HUGE) max = Math.max(max, Math.abs(v));
+  for (let i = 0; i < count; i++) {
+    const v = Math.abs(values[i]!);
+    if (v < HUGE && v > max) max = v;
+  }
   return max;
 }

@@ -1,4 +1,5 @@
 import {
+  byExtent,
   channelAxis,
   type Extent,
   hasBatch,
@@ -8,13 +9,8 @@ import {
   union,
 } from './extent.ts';
 import { type Graph, type InputName, isInput, type Node } from './graph.ts';
-import {
-  type AuxiliaryName,
-  type ElementwiseName,
-  elementwise,
-  isElementwise,
-  moments,
-} from './ops.ts';
+import { type Kernel, loopOf, momentLoops, momentsInto, sumLoop } from './loops.ts';
+import { isElementwise, isMoment, moments } from './ops.ts';
 
 /** Values for the leaves of a graph; what is missing takes its starting value. */
 export interface ProgramInputs {
@@ -27,84 +23,152 @@ export interface ProgramInputs {
   readonly statistics?: readonly Float64Array[];
 }
 
-/** A graph compiled for one shape: fp64, one buffer per node at the node's extent. */
-export interface Program {
-  /** One per node; overwritten by every run. */
-  readonly values: readonly Float64Array[];
-  run(inputs: ProgramInputs, disturb?: Disturb): void;
+/** Multiplies entry i of the value of node k by factor (stride · k + i) mod 256, before anything reads it. */
+export interface Disturbance {
+  /** 256 of them. */
+  readonly factors: Float64Array;
+  readonly stride: number;
 }
 
-/** Called on the value of every computed node, after it is written and before it is read. */
-export type Disturb = (value: Float64Array, node: number) => void;
+const NO_DISTURBANCE: Disturbance = { factors: new Float64Array(256).fill(1), stride: 0 };
 
-type Step = (inputs: ProgramInputs) => void;
+export interface ProgramOptions {
+  /** Where the values go; by default memory of the program's own. It need not be cleared. */
+  readonly allocate?: (size: number) => Float64Array;
+  /** A sum that is smaller than this part of its terms counts as 0, as what rounding left of it. */
+  readonly noiseFloor?: number;
+}
 
-/** Plans every buffer and index table once; `run` then only loops. */
-export function compileProgram(graph: Graph, shape: LayerShape): Program {
-  const values = allocate(graph.nodes.map(({ extent }) => sizeOf(extent, shape)));
-  const steps: { id: number; step: Step; computed: boolean }[] = [];
-  for (const [id, node] of graph.nodes.entries()) {
-    const args = node.args.map((arg) => ({
-      value: values[arg]!,
-      extent: graph.nodes[arg]!.extent,
-    }));
-    const step = compileNode(node, values[id]!, args, shape);
-    if (step) steps.push({ id, step, computed: node.args.length > 0 });
+/** A node as a kernel takes it: offsets of the value and of the arguments, and how to find their entries. */
+interface Step {
+  readonly kernel: Kernel;
+  readonly node: number;
+  readonly out: number;
+  readonly size: number;
+  readonly a: number;
+  readonly b: number;
+  readonly ia: Int32Array;
+  readonly ib: Int32Array;
+}
+
+const NONE = new Int32Array(0);
+
+/**
+ * A graph compiled for one shape: fp64, the values of all nodes in one array, each at its node's extent.
+ * `run` only loops, and allocates nothing.
+ */
+export class Program {
+  readonly #nodes: readonly Node[];
+  readonly #tables: Tables;
+  readonly #noiseFloor: number;
+  readonly #offsets: Int32Array;
+  readonly #memory: Float64Array;
+  readonly #leaves: number[] = [];
+  readonly #steps: Step[] = [];
+
+  constructor({ nodes }: Graph, shape: LayerShape, options: ProgramOptions = {}) {
+    const { allocate = (size) => new Float64Array(size), noiseFloor = 0 } = options;
+    this.#nodes = nodes;
+    this.#tables = tablesOf(shape);
+    this.#noiseFloor = noiseFloor;
+    this.#offsets = new Int32Array(nodes.length + 1);
+    for (let id = 0; id < nodes.length; id++)
+      this.#offsets[id + 1] = this.#offsets[id]! + this.#tables.size(nodes[id]!.extent);
+    this.#memory = allocate(this.#offsets[nodes.length]!);
+    for (let id = 0; id < nodes.length; id++)
+      if (nodes[id]!.args.length > 0) this.#steps.push(this.#step(id, nodes[id]!));
+      else this.#leaves.push(id);
   }
-  return {
-    values,
-    run(inputs, disturb) {
-      for (const { id, step, computed } of steps) {
-        step(inputs);
-        if (disturb && computed) disturb(values[id]!, id);
+
+  /** The value of a node: a view that every run overwrites. */
+  value(id: number): Float64Array {
+    return this.#memory.subarray(this.#offsets[id], this.#offsets[id + 1]);
+  }
+
+  /** Sets the leaves, which keep their values until they are set again. */
+  load(inputs: ProgramInputs): void {
+    for (const id of this.#leaves) this.#set(id, this.#nodes[id]!, inputs);
+  }
+
+  /** Computes all nodes, or those before node `end`, from the leaves as they are. */
+  run({ factors, stride } = NO_DISTURBANCE, end = this.#nodes.length): void {
+    const [memory, floor] = [this.#memory, this.#noiseFloor];
+    for (const { kernel, node, out, size, a, b, ia, ib } of this.#steps) {
+      if (node >= end) return;
+      kernel(memory, out, size, a, b, ia, ib, floor, factors, stride * node);
+    }
+  }
+
+  /** Writes the value of a node to `out`, repeated along the axes that only `to` has. */
+  read(id: number, to: Extent, out: Float64Array): void {
+    const table = this.#tables.projection(to, this.#nodes[id]!.extent);
+    const [memory, offset] = [this.#memory, this.#offsets[id]!];
+    for (let i = 0; i < table.length; i++) out[i] = memory[offset + table[i]!]!;
+  }
+
+  #step(id: number, node: Node): Step {
+    const [a, b = a] = node.args as readonly [number, number?];
+    const { extent } = node;
+    const { size, projection } = this.#tables;
+    const [first, second] = [this.#nodes[a]!.extent, this.#nodes[b]!.extent];
+    const place = (kernel: Kernel, other: number, ia: Int32Array, ib: Int32Array): Step => {
+      const [out, from] = [this.#offsets[id]!, this.#offsets[a]!];
+      return { kernel, node: id, out, size: size(extent), a: from, b: other, ia, ib };
+    };
+    if (isElementwise(node.op)) {
+      const at = this.#offsets[b]!;
+      if (node.args.length === 1) return place(loopOf(node.op, 'one'), at, NONE, NONE);
+      if (first === extent && second === extent)
+        return place(loopOf(node.op, 'two'), at, NONE, NONE);
+      const gather = loopOf(node.op, 'gather');
+      return place(gather, at, projection(extent, first), projection(extent, second));
+    }
+    if (isMoment(node.op)) return place(momentLoops[node.op], 0, projection(first, extent), NONE);
+    if (node.op !== 'sumTo') throw new Error(`internal: the interpreter does not know ${node.op}`);
+    // The argument may vary over less than `from`, or lack an axis that the sum keeps.
+    const over = union(first, extent);
+    const times = size(node.from) / size(over);
+    return place(sumLoop, times, projection(over, first), projection(over, extent));
+  }
+
+  #set(id: number, node: Node, inputs: ProgramInputs): void {
+    const [start, end] = [this.#offsets[id]!, this.#offsets[id + 1]!];
+    if (isInput(node.op)) {
+      const given = node.op === 'zero' ? undefined : inputs[node.op];
+      this.#put(start, end, node.op, given, STARTS[node.op]);
+      return;
+    }
+    switch (node.op) {
+      case 'const':
+        this.#memory[start] = node.value;
+        return;
+      case 'perElement':
+        this.#memory[start] = this.#tables.size(node.to) / this.#tables.size(node.from);
+        return;
+      case 'moving': {
+        const { fromStatistic, initialStatistic } = moments[node.moment];
+        const given = inputs.statistics?.[node.slot];
+        this.#put(start, end, `statistic ${node.slot}`, given, initialStatistic);
+        for (let i = start; i < end; i++) this.#memory[i] = fromStatistic(this.#memory[i]!);
+        return;
       }
-    },
-  };
-}
+      default:
+        throw new Error(`internal: the interpreter does not know ${node.op}`);
+    }
+  }
 
-/** Arrays of the given sizes out of one buffer, which costs much less than a buffer each. */
-function allocate(sizes: readonly number[]): Float64Array[] {
-  const buffer = new ArrayBuffer(8 * sizes.reduce((a, b) => a + b, 0));
-  let at = 0;
-  return sizes.map((size) => {
-    const array = new Float64Array(buffer, at, size);
-    at += 8 * size;
-    return array;
-  });
-}
-
-interface Operand {
-  readonly value: Float64Array;
-  readonly extent: Extent;
-}
-
-function compileNode(
-  node: Node,
-  out: Float64Array,
-  args: readonly Operand[],
-  shape: LayerShape,
-): Step | null {
-  const { op } = node;
-  if (isInput(op)) return readInput(op, out);
-  if (isElementwise(op)) return compileElementwise(op, out, node.extent, args, shape);
-  const [a] = args as readonly [Operand];
-  switch (node.op) {
-    case 'mean':
-    case 'rms':
-    case 'std':
-      return compileMoment(node.op, out, a, node.extent, shape);
-    case 'sumTo':
-      return compileSum(node.from, out, a, node.to, shape);
-    case 'moving':
-      return readStatistic(node, out);
-    case 'const':
-      out.fill(node.value);
-      return null;
-    case 'perElement':
-      out.fill(sizeOf(node.to, shape) / sizeOf(node.from, shape));
-      return null;
-    default:
-      throw new Error(`internal: the interpreter does not know ${op}`);
+  #put(
+    offset: number,
+    end: number,
+    name: string,
+    given: Float64Array | undefined,
+    missing: number | null,
+  ): void {
+    if (given && given.length !== end - offset)
+      throw new Error(`internal: ${name} has ${given.length} entries, not ${end - offset}`);
+    if (given) this.#memory.set(given, offset);
+    else if (missing !== null) this.#memory.fill(missing, offset, end);
+    else throw new Error(`internal: the graph reads ${name}, which is not given`);
   }
 }
 
@@ -118,170 +182,31 @@ const STARTS: Record<InputName, number | null> = {
   beta: 0,
 };
 
-function readInput(op: InputName, out: Float64Array): Step | null {
-  if (op === 'zero') return null;
-  const start = STARTS[op];
-  return (inputs) => {
-    const given = inputs[op];
-    if (given) copyInto(out, given, op);
-    else if (start === null) throw new Error(`internal: the graph reads ${op}, which is not given`);
-    else out.fill(start);
-  };
+/** Sizes of extents, and where the entries of one lie in another. */
+interface Tables {
+  readonly size: (extent: Extent) => number;
+  readonly projection: (from: Extent, to: Extent) => Int32Array;
 }
-
-function readStatistic(node: Extract<Node, { op: 'moving' }>, out: Float64Array): Step {
-  const { fromStatistic, initialStatistic } = moments[node.moment];
-  return ({ statistics }) => {
-    const given = statistics?.[node.slot];
-    if (given) copyInto(out, given, `statistic ${node.slot}`);
-    else out.fill(initialStatistic);
-    for (let i = 0; i < out.length; i++) out[i] = fromStatistic(out[i]!);
-  };
-}
-
-function copyInto(out: Float64Array, given: Float64Array, name: string): void {
-  if (given.length !== out.length)
-    throw new Error(`internal: ${name} has ${given.length} entries, not ${out.length}`);
-  out.set(given);
-}
-
-type Loop = (
-  out: Float64Array,
-  a: Float64Array,
-  b: Float64Array,
-  ia: Int32Array,
-  ib: Int32Array,
-) => () => void;
-
-/** How a loop reaches its arguments: entry by entry where they have the extent of the result. */
-const ACCESS = { one: 'a[i]', two: 'a[i], b[i]', gather: 'a[ia[i]], b[ib[i]]' };
-
-const loops = new Map<string, Loop>();
-
-/**
- * The loop of an op around the op table's own formula. Every loop is a function of its own, made from
- * text, because V8 inlines a formula only where a loop has seen no other: one loop shared by all ops
- * calls the formula for every element, which takes several times as long.
- */
-function loopOf(op: ElementwiseName | AuxiliaryName, access: keyof typeof ACCESS): Loop {
-  const key = `${op} ${access}`;
-  let loop = loops.get(key);
-  if (!loop) {
-    const body = `for (let i = 0; i < out.length; i++) out[i] = formula(${ACCESS[access]});`;
-    const make = new Function('formula', `return (out, a, b, ia, ib) => () => { ${body} };`);
-    loop = make(elementwise[op].value) as Loop;
-    loops.set(key, loop);
-  }
-  return loop;
-}
-
-function compileElementwise(
-  op: ElementwiseName | AuxiliaryName,
-  out: Float64Array,
-  extent: Extent,
-  [a, b = a]: readonly Operand[],
-  shape: LayerShape,
-): Step {
-  const [first, second] = [a as Operand, b as Operand];
-  const ia = projection(extent, first.extent, shape);
-  const ib = projection(extent, second.extent, shape);
-  const plain = first.extent === extent && second.extent === extent;
-  const access = elementwise[op].arity === 1 ? 'one' : plain ? 'two' : 'gather';
-  return loopOf(op, access)(out, first.value, second.value, ia, ib);
-}
-
-function compileMoment(
-  op: 'mean' | 'rms' | 'std',
-  out: Float64Array,
-  a: Operand,
-  to: Extent,
-  shape: LayerShape,
-): Step {
-  const { value } = moments[op];
-  return () => {
-    const { mean, variance } = momentsOf(a.value, a.extent, to, shape);
-    for (let i = 0; i < out.length; i++) out[i] = value(mean[i]!, variance[i]!);
-  };
-}
-
-/**
- * Mean and biased variance of `value` over the axes that `to` lacks. Two passes; the second one also
- * takes out what rounding left of the first mean, so that a large offset costs no digits.
- */
-export function momentsOf(
-  value: Float64Array,
-  from: Extent,
-  to: Extent,
-  shape: LayerShape,
-): { mean: Float64Array; variance: Float64Array } {
-  const index = projection(from, to, shape);
-  const size = sizeOf(to, shape);
-  const count = value.length / size;
-  const mean = new Float64Array(size);
-  for (let i = 0; i < value.length; i++) mean[index[i]!]! += value[i]!;
-  for (let j = 0; j < size; j++) mean[j]! /= count;
-  const residue = new Float64Array(size);
-  const variance = new Float64Array(size);
-  for (let i = 0; i < value.length; i++) {
-    const j = index[i]!;
-    const d = value[i]! - mean[j]!;
-    residue[j]! += d;
-    variance[j]! += d * d;
-  }
-  for (let j = 0; j < size; j++) {
-    const r = residue[j]! / count;
-    if (Number.isFinite(r)) mean[j]! += r;
-    variance[j] = Math.max(variance[j]! / count - r * r, 0);
-  }
-  return { mean, variance };
-}
-
-function compileSum(
-  from: Extent,
-  out: Float64Array,
-  a: Operand,
-  to: Extent,
-  shape: LayerShape,
-): Step {
-  // The argument may vary over less than `from`, or lack an axis that `to` keeps.
-  const over = union(a.extent, to);
-  const times = sizeOf(from, shape) / sizeOf(over, shape);
-  const ia = projection(over, a.extent, shape);
-  const io = projection(over, to, shape);
-  return () => {
-    out.fill(0);
-    for (let i = 0; i < io.length; i++) out[io[i]!]! += a.value[ia[i]!]!;
-    for (let i = 0; i < out.length; i++) out[i]! *= times;
-  };
-}
-
-export function expandInto(
-  out: Float64Array,
-  value: Float64Array,
-  from: Extent,
-  to: Extent,
-  shape: LayerShape,
-): void {
-  const index = projection(to, from, shape);
-  for (let i = 0; i < out.length; i++) out[i] = value[index[i]!]!;
-}
-
-const tables = new WeakMap<LayerShape, Map<string, Int32Array>>();
 
 /** For every element of extent `from`, the element of `to` ⊆ `from` that it belongs to. Kept per shape object. */
-function projection(from: Extent, to: Extent, shape: LayerShape): Int32Array {
-  let known = tables.get(shape);
-  if (!known) {
-    known = new Map();
-    tables.set(shape, known);
+export const projection = (from: Extent, to: Extent, shape: LayerShape): Int32Array =>
+  tablesOf(shape).projection(from, to);
+
+const known = new WeakMap<LayerShape, Tables>();
+
+function tablesOf(shape: LayerShape): Tables {
+  let tables = known.get(shape);
+  if (!tables) {
+    const sizes = byExtent((extent) => sizeOf(extent, shape));
+    const made = byExtent((): Partial<Record<Extent, Int32Array>> => ({}));
+    const projection = (from: Extent, to: Extent) => {
+      made[from][to] ??= project(from, to, shape);
+      return made[from][to];
+    };
+    tables = { size: (extent) => sizes[extent], projection };
+    known.set(shape, tables);
   }
-  const key = `${from}>${to}`;
-  let table = known.get(key);
-  if (!table) {
-    table = project(from, to, shape);
-    known.set(key, table);
-  }
-  return table;
+  return tables;
 }
 
 function project(from: Extent, to: Extent, shape: LayerShape): Int32Array {
@@ -300,4 +225,19 @@ function project(from: Extent, to: Extent, shape: LayerShape): Int32Array {
         table[i++] = pixel * kept + Math.floor((c * kept) / lanes);
       }
   return table;
+}
+
+/** Mean and biased variance of `value` over the axes that `to` lacks; see `momentsInto`. */
+export function momentsOf(
+  value: Float64Array,
+  from: Extent,
+  to: Extent,
+  shape: LayerShape,
+  noiseFloor = 0,
+): { mean: Float64Array; variance: Float64Array } {
+  const tables = tablesOf(shape);
+  const [mean, variance] = [0, 0].map(() => new Float64Array(tables.size(to)));
+  const result = { mean: mean!, variance: variance! };
+  momentsInto(result, value, 0, tables.projection(from, to), tables.size(to), noiseFloor);
+  return result;
 }

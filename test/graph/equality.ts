@@ -8,7 +8,7 @@ import {
   type LayerResult,
   trainLayer,
 } from '../../src/graph/interpreter.ts';
-import { compileProgram } from '../../src/graph/program.ts';
+import { Program } from '../../src/graph/program.ts';
 import { type generic, stream } from './inputs.ts';
 
 type Inputs = ReturnType<typeof generic>;
@@ -21,14 +21,13 @@ const noise = stream(9)
 /** The training outputs with every intermediate off by about 2⁻⁴⁰ of itself. Zeros stay zeros; other ties break. */
 function disturbedTraining(layer: LayerGraph, shape: LayerShape, inputs: Inputs): LayerResult {
   const graph = trainingGraph(layer);
-  const program = compileProgram(graph, shape);
-  program.run(inputs, (value, node) => {
-    for (let i = 0; i < value.length; i++) value[i]! *= noise[(i + 31 * node) & 255]!;
-  });
+  const program = new Program(graph, shape);
+  program.load(inputs);
+  program.run({ factors: noise, stride: 31 });
   const output = (name: (typeof OUTPUTS)[number]) => {
     const id = graph.outputs[name];
     const to = name === 'y' || name === 'dx' ? FULL : CHANNEL;
-    return expand(program.values[id]!, graph.nodes[id]!.extent, to, shape);
+    return expand(program.value(id), graph.nodes[id]!.extent, to, shape);
   };
   return Object.fromEntries(OUTPUTS.map((name) => [name, output(name)])) as never;
 }

@@ -42,6 +42,16 @@ describe('two spellings of one function have one functional key', () => {
     ['absolute value by hand', 'abs(x) + v0', 'v0 + max(x, -x)'],
     ['one number twice', 'x + x', 'x * (1 + 1)'],
     ['0 / 1', 'x', 'x + 0 / 1'],
+    [
+      'the sign of a zero that rounding makes',
+      'x / mean[whc](x - mean[wh](x))',
+      'x / (mean[whc](x) - mean[whc](x))',
+    ],
+    [
+      'a tie where v1 is 1',
+      'x / max(std[bwh](v1 * x), std[bwh](x))',
+      'x / max(std[bwh](v1 * x), std[bwh](x - mean[bwh](x) + (v0 - v0)))',
+    ],
   ])('%s: %s = %s', (_name, a, b) => {
     expect(keyOf(a)).toMatch(/^[0-9a-f]{40}$/);
     expect(keyOf(b)).toBe(keyOf(a));
@@ -159,6 +169,8 @@ describe('verdicts', () => {
     ['mean[wh](x - mean[wh](x))', 'constant'],
     ['max(x, exp(exp(1)))', 'constant'],
     ['x / abs(x)', 'constant'],
+    // Zero but for rounding, whose sign would decide which way the gradient goes.
+    ['max(mean[wh](v1 * (x - mean[wh](x))), 0)', 'constant'],
   ])('%s is %s', (formula, verdict) => {
     expect(keyOf(formula)).toBe(verdict);
   });
@@ -193,6 +205,8 @@ describe('fewer bits', () => {
     const layer = parseLayer('tanh(x)');
     expect(new Set([7, 10, 20, 52].map((m) => key(layer, m))).size).toBe(4);
     expect(key(layer, 20)).toBe(key(layer));
+    // Beyond 26 bits the digits are the same, the floor of the tensor being above the others.
+    expect(new Set([30, 35, 40, 52].map((m) => key(layer, m))).size).toBe(4);
   });
 
   test.each([0, 53, 1.5, Number.NaN])('%s bits are a mistake of ours', (mantissaBits) => {

@@ -20,6 +20,15 @@ const max = (p: Value, q: Value) => p.builder.elementwise('max', p, q);
 const indexOf = (value: Value): IndexSet => (node(value) as { index: IndexSet }).index;
 const mean = (like: Value, a: Value) => a.builder.moment('mean', indexOf(like), a);
 
+/**
+ * Whether the mean of a sum is the sum of the means at inference too: a term that does not vary over the
+ * batch has no moving average there, but is made of those of other moments, and so is not the same.
+ */
+function splits(like: Value, a: Value): boolean {
+  if (indexOf(like) !== 'bwh' || node(a).op !== 'add') return true;
+  return [arg(a, 0), arg(a, 1)].every((term) => term.extent.includes('b'));
+}
+
 /** Other ways to write what a node computes, by its op. All hold at zeros, and at ties of two. */
 const SPELLINGS: Readonly<Record<string, readonly Spelling[]>> = {
   add: [
@@ -53,7 +62,10 @@ const SPELLINGS: Readonly<Record<string, readonly Spelling[]>> = {
   ],
   abs: [([a]) => max(a!, a!.neg()), ([a]) => a!.neg().abs()],
   tanh: [([a]) => a!.builder.elementwise('tanh', a!.neg()).neg()],
-  mean: [([a], plain) => where(a, 'add', (p, q) => mean(plain, p).add(mean(plain, q)))],
+  mean: [
+    ([a], plain) =>
+      splits(plain, a!) ? where(a, 'add', (p, q) => mean(plain, p).add(mean(plain, q))) : undefined,
+  ],
   std: [([a], plain) => a!.builder.moment('std', indexOf(plain), a!.sub(mean(plain, a!)))],
 };
 
