@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
+import { printable } from './text.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
@@ -75,7 +76,8 @@ export function readJson(path: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new UserError(`${path} is no JSON: ${error.message.split('\n')[0]}.`, 2, {
+    const fault = printable(error.message.split('\n')[0]!);
+    throw new UserError(`${path} is no JSON: ${fault}.`, 2, {
       cause: error,
     });
   }

@@ -16,6 +16,7 @@ import { FormulaError, formatLayer, parseLayer } from '../graph/text.ts';
 import { ZOO, zooNameOf } from '../graph/zoo.ts';
 import { type CandidatePlace, candidateId, parseCandidateId } from '../search/ids.ts';
 import { didYouMean } from '../suggest.ts';
+import { isLayerPath, type LayerFile, readLayerFile } from './layer-file.ts';
 import { reading } from './reading.ts';
 
 /** A layer that the user named. */
@@ -27,6 +28,8 @@ export interface NamedLayer {
   readonly functionalKey?: string;
   /** What the database says of it, where it was named by its id. */
   readonly candidate: StoredLayer | null;
+  /** What its file says of it, where it was named by one. */
+  readonly file?: LayerFile;
 }
 
 interface StoredLayer extends CandidatePlace {
@@ -34,7 +37,7 @@ interface StoredLayer extends CandidatePlace {
   readonly protocolKey: string;
 }
 
-/** Finds the layer that `text` names: by id, by its name in the zoo, or by a formula. */
+/** Finds the layer that `text` names: by id, by its name in the zoo, by a formula, or by a file of JSON. */
 export const findLayer = (text: string, db: string): NamedLayer =>
   isId(text) ? reading(db, (store) => findLayerIn(store, text)) : findLayerIn(null, text);
 
@@ -51,6 +54,7 @@ const isId = (text: string): boolean => parseCandidateId(text.trim()) !== null;
 export function findLayerIn(store: Store | null, text: string): NamedLayer {
   const place = parseCandidateId(text.trim());
   if (place && store) return fromStore(place, store);
+  if (isLayerPath(text)) return fromFile(readLayerFile(text));
   const known = ZOO.find(({ name }) => name.toLowerCase() === text.trim().toLowerCase());
   if (known) return { ...fromGraph(known.layer), functionalKey: known.functionalKey };
   return fromGraph(fromFormula(text));
@@ -60,6 +64,13 @@ const fromGraph = (layer: LayerGraph): NamedLayer => ({
   genome: genomeOf(layer),
   layer,
   candidate: null,
+});
+
+export const fromFile = (file: LayerFile): NamedLayer => ({
+  genome: file.genome,
+  layer: layerOf(file.genome),
+  candidate: null,
+  file,
 });
 
 function fromStore(place: CandidatePlace, store: Store): NamedLayer {

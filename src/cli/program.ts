@@ -3,8 +3,8 @@ import { packageVersion } from '../eval/package-root.ts';
 import { report } from './errors.ts';
 
 const NOTES = `
-LAYER is an id such as r1-42, a name of the zoo such as EvoNorm-S0, or a formula such as
-"x * sigmoid(v1 * x) / std[whc/g](x)".
+LAYER is an id such as r1-42, a name of the zoo such as EvoNorm-S0, a formula such as
+"x * sigmoid(v1 * x) / std[whc/g](x)", or a file such as ./layer.json that \`export --to json\` wrote.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted after saving.
 Results go to standard output, progress to standard error.`;
@@ -74,8 +74,13 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'export',
-    doc: 'Write a layer as code or data, to standard output or to a file.',
+    doc: 'Write a layer as code, formula, picture or data, to standard output or to files.',
     load: async () => (await import('./commands/export.ts')).exportCommand,
+  },
+  {
+    name: 'import',
+    doc: 'Check the file of a layer, and tell what it holds.',
+    load: async () => (await import('./commands/import.ts')).importCommand,
   },
   {
     name: 'study',

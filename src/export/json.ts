@@ -1,12 +1,16 @@
 import { EPSILON } from '../graph/ops.ts';
 import type { Exported } from './exported.ts';
 
-/** A layer as data: enough to compute it elsewhere, or to read it back with `parseGenome`. */
+/** Of the files: what they say they are, and the version that is written, with all before it readable. */
+export const FORMAT = 'evolayer-layer';
+export const VERSION = 1;
+
+/** A layer as data: enough to compute it elsewhere, or to be read back. */
 export function json(exported: Exported): string {
   const { id, structuralKey, zooName, formula, genome, scores, groups, movingDecay } = exported;
   const content = {
-    format: 'evolayer-layer',
-    version: 1,
+    format: FORMAT,
+    version: VERSION,
     name: zooName,
     id,
     structuralKey,

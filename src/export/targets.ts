@@ -1,24 +1,121 @@
+import { dot } from './dot.ts';
 import type { CodeStyle, Exported } from './exported.ts';
 import { flax } from './flax.ts';
 import { json } from './json.ts';
 import { keras } from './keras.ts';
+import { latex } from './latex.ts';
 import { pytorch } from './pytorch.ts';
+import { EVERY_OP, type Support } from './support.ts';
+import { svg } from './svg.ts';
 
 export type Content = string | Uint8Array;
 
+/** How a file is run so that it tests itself: it ends with exit code 0 where it computes what it should. */
+export interface SelfTest {
+  readonly runtime: 'python' | 'node';
+  /** Modules that must be installed; without them the test is left out. */
+  readonly modules: readonly string[];
+  /** What the runtime is called with; the file alone unless this says otherwise. */
+  readonly args?: (file: string) => readonly string[];
+  /** Tells it from other tests of the target. */
+  readonly on?: string;
+  /** Environment variables that the test needs. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export interface Target {
+  /** What it writes, in a few words. */
   readonly doc: string;
   /** Of its files, with the dot. */
   readonly extension: string;
+  /** For the documentation, a phrase each: what the written layer takes, what it gives, what it cannot. */
+  readonly takes: string;
+  readonly gives: string;
+  readonly limits: string;
+  /** `EVERY_OP`, with `unsupported('why')` over what is left out on purpose. */
+  readonly ops: Support;
+  /** Where its files test themselves: every test whose modules are there is run. */
+  readonly check?: readonly SelfTest[];
   /** The file's content; binary formats are bytes. */
   readonly write: (exported: Exported, style: CodeStyle) => Content | Promise<Content>;
 }
 
+const IMAGES = '(N, C, H, W) or (N, C, L); with `--layout nhwc` (N, H, W, C) or (N, L, C)';
+
+/** A row here is all that a target needs: commands, tests and docs/exports.md (`npm run generate`) follow. */
 export const TARGETS = {
-  pytorch: { doc: 'a PyTorch module', extension: '.py', write: pytorch },
-  flax: { doc: 'a Flax module (nnx)', extension: '.py', write: flax },
-  keras: { doc: 'a Keras 3 layer, for any backend', extension: '.py', write: keras },
-  json: { doc: 'the layer as data, with its scores', extension: '.json', write: json },
+  pytorch: {
+    doc: 'a PyTorch module',
+    extension: '.py',
+    takes: IMAGES,
+    gives: 'an `nn.Module` with trained parameters and moving statistics as buffers',
+    limits: 'batch moments are those of one process: nothing is synchronised between GPUs',
+    ops: EVERY_OP,
+    check: [{ runtime: 'python', modules: ['torch'] }],
+    write: pytorch,
+  },
+  flax: {
+    doc: 'a Flax module (nnx)',
+    extension: '.py',
+    takes: IMAGES,
+    gives: 'an `nnx.Module` with parameters and moving statistics as variables',
+    limits: 'batch moments are those of one device unless the step is compiled over several',
+    ops: EVERY_OP,
+    check: [{ runtime: 'python', modules: ['flax', 'jax'] }],
+    write: flax,
+  },
+  keras: {
+    doc: 'a Keras 3 layer, for any backend',
+    extension: '.py',
+    takes: IMAGES,
+    gives: 'a `keras.layers.Layer` that is saved and loaded with its model',
+    limits: 'batch moments are those of one replica',
+    ops: EVERY_OP,
+    check: ['tensorflow', 'jax', 'torch'].map((backend) => ({
+      runtime: 'python',
+      modules: ['keras', backend],
+      env: { KERAS_BACKEND: backend },
+      on: backend,
+    })),
+    write: keras,
+  },
+  latex: {
+    doc: 'the formula for a paper, typeset',
+    extension: '.tex',
+    takes: 'a display of LaTeX with amsmath, KaTeX or MathJax around it',
+    gives: 'one equation, or several with `aligned` where parts are long or used again',
+    limits: 'says the training mode; the guard of denominators stands in a comment',
+    ops: EVERY_OP,
+    write: latex,
+  },
+  svg: {
+    doc: 'the graph as a picture',
+    extension: '.svg',
+    takes: 'nothing: it is a picture, for light and dark pages',
+    gives: 'a node per live op, shared nodes once, moments with their axes',
+    limits: 'laid out by Graphviz, which takes seconds for hundreds of nodes',
+    ops: EVERY_OP,
+    write: svg,
+  },
+  dot: {
+    doc: 'the graph for Graphviz',
+    extension: '.dot',
+    takes: 'nothing: it is a picture',
+    gives: 'what `svg` draws, to lay out or edit elsewhere',
+    limits: 'needs Graphviz to look at',
+    ops: EVERY_OP,
+    write: dot,
+  },
+  json: {
+    doc: 'the layer as data, with its scores',
+    extension: '.json',
+    takes: 'nothing: it is data',
+    gives:
+      'the genome and what was measured; a LAYER of every command, checked by `evolayer import`',
+    limits: 'holds no trained weights',
+    ops: EVERY_OP,
+    write: json,
+  },
 } as const satisfies Record<string, Target>;
 
 export type TargetName = keyof typeof TARGETS;

@@ -32,14 +32,17 @@ export interface Genome {
   readonly nodes: readonly GenomeNode[];
 }
 
-/** A genome out of untrusted JSON; throws a UserError that names the node and its fault. */
+/**
+ * A genome out of untrusted JSON; throws a UserError that tells the place and what would be right there.
+ * The first fault ends it, so that a genome of a million nodes costs no more than a good one.
+ */
 export function parseGenome(json: unknown): Genome {
   if (!isRecord(json) || !Object.hasOwn(json, 'nodes') || !Array.isArray(json.nodes))
-    throw new UserError(`a genome is {"nodes": [{"op", "args"}, …]}, not ${show(json)}`);
+    throw new UserError(`genome is ${show(json)}; it must be {"nodes": [{"op", "args"}, …]}.`);
   const { nodes } = json;
   if (nodes.length === 0 || nodes.length > MAX_NODES)
-    throw new UserError(`a genome has 1 to ${MAX_NODES} nodes, not ${nodes.length}`);
-  return { nodes: Array.from(nodes, (node, k) => parseNode(node, INITIAL_NODES.length + k)) };
+    throw fault('', `has ${nodes.length} entries`, `have 1 to ${MAX_NODES}`);
+  return { nodes: Array.from(nodes, parseNode) };
 }
 
 /** Throws a UserError where `genome` is not well formed. */
@@ -47,36 +50,42 @@ export function verifyGenome(genome: Genome): void {
   parseGenome(genome);
 }
 
-function parseNode(json: unknown, id: number): GenomeNode {
-  if (!isRecord(json)) throw fault(id, `must be {"op", "args"}, not ${show(json)}`);
+function parseNode(json: unknown, k: number): GenomeNode {
+  const at = `[${k}]`;
+  if (!isRecord(json)) throw fault(at, `is ${show(json)}`, 'be {"op", "args"}');
   const own = (key: string) => (Object.hasOwn(json, key) ? json[key] : undefined);
   const stray = Object.keys(json).find((key) => !['op', 'args', 'index'].includes(key));
-  if (stray !== undefined) throw fault(id, `has the unknown key ${show(stray)}`);
+  if (stray !== undefined) throw fault(at, `has the key ${show(stray)}`, 'have op, args, index');
   const op = own('op');
-  if (!isOpName(op)) throw fault(id, `has the unknown op ${show(op)}; ops: ${OP_NAMES.join(', ')}`);
-  const args = parseArgs(own('args'), op, id);
+  if (!isOpName(op)) throw fault(`${at}.op`, `is ${show(op)}`, `be one of ${OP_NAMES.join(', ')}`);
+  const args = parseArgs(own('args'), op, k);
   const index = own('index');
   if (!isMoment(op)) {
     if (index === undefined) return { op, args };
-    throw fault(id, `is ${op}, which takes no index set, and has ${show(index)}`);
+    throw fault(`${at}.index`, `is ${show(index)}`, `be left out, for ${op} takes none`);
   }
   if (!isIndexSet(index))
-    throw fault(id, `is ${op} over ${show(index)}; index sets: ${INDEX_SETS.join(', ')}`);
+    throw fault(`${at}.index`, `is ${show(index)}`, `be one of ${INDEX_SETS.join(', ')}`);
   return { op, args, index };
 }
 
-function parseArgs(json: unknown, op: OpName, id: number): number[] {
+function parseArgs(json: unknown, op: OpName, k: number): number[] {
+  const at = `[${k}].args`;
   const arity = arityOf(op);
-  if (!Array.isArray(json)) throw fault(id, `has args ${show(json)} instead of a list of nodes`);
-  if (json.length !== arity)
-    throw fault(id, `is ${op}, which takes ${arity} args, and has ${json.length}`);
-  return Array.from(json, (arg: unknown) => {
+  const wanted = `${arity} node${arity === 1 ? '' : 's'}, for ${op} takes so many`;
+  if (!Array.isArray(json)) throw fault(at, `is ${show(json)}`, `be a list of ${wanted}`);
+  if (json.length !== arity) throw fault(at, `has ${json.length}`, `have ${wanted}`);
+  const id = INITIAL_NODES.length + k;
+  return Array.from(json, (arg: unknown, i) => {
     if (typeof arg === 'number' && Number.isInteger(arg) && arg >= 0 && arg < id) return arg;
-    throw fault(id, `has the arg ${show(arg)}; args are numbers of earlier nodes, 0 to ${id - 1}`);
+    const right = `be the number of an earlier node, 0 to ${id - 1}, for nodes[${k}] is node ${id}`;
+    throw fault(`${at}[${i}]`, `is ${show(arg)}`, right);
   });
 }
 
-const fault = (id: number, what: string) => new UserError(`genome node ${id} ${what}`);
+/** A fault at a place below `nodes`. */
+const fault = (at: string, what: string, right: string) =>
+  new UserError(`genome.nodes${at} ${what}; it must ${right}.`);
 const isRecord = (json: unknown): json is Record<string, unknown> =>
   typeof json === 'object' && json !== null && !Array.isArray(json);
 const isOpName = (op: unknown): op is OpName => OP_NAMES.some((name) => name === op);
@@ -87,6 +96,7 @@ export const arityOf = (op: OpName): 1 | 2 => (isMoment(op) ? 1 : elementwise[op
 
 /** A value of unknown origin, short enough for one line. */
 function show(value: unknown): string {
+  if (value === undefined) return 'missing';
   if (typeof value === 'object' && value !== null)
     return Array.isArray(value) ? 'a list' : 'an object';
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);

@@ -127,7 +127,7 @@ const EDITS: readonly (readonly [string, RegExp])[] = [
   ],
   [
     `UPDATE candidates SET genome = '{"nodes": [{"op": "mull", "args": [0, 1]}]}' WHERE run = 2 AND idx = 70`,
-    /^r2-70: the genome is damaged: genome node 4 has the unknown op "mull"/m,
+    /^r2-70: the genome is damaged: genome\.nodes\[0\]\.op is "mull"/m,
   ],
   [
     `UPDATE candidates SET genome = '{"nodes": [{"op": "sigmoid", "args": [0]}]}' WHERE run = 2 AND idx = 70`,

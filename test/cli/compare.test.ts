@@ -118,7 +118,7 @@ test('a genome that is none is an error, not a bug', async () => {
   db.close();
   for (const args of [['show', 'r1-0'], ['compare', 'r1-0', 'DyT'], ['leaderboard']]) {
     const { code, stderr, stdout } = await inProcess([...args, '--db', path]);
-    expect(stderr).toMatch(/^error: genome node 4 has the unknown op "evil"/);
+    expect(stderr).toMatch(/^error: genome\.nodes\[0\]\.op is "evil"/);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   }
 });

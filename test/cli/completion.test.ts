@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
 import { ANCHORS } from '../../src/eval/anchors.ts';
+import { TARGETS } from '../../src/export/targets.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
 import { beginRun } from '../db/records.ts';
 import { inProcess, PROGRAM, temporaryFolder } from './process.ts';
@@ -40,10 +41,7 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
   ],
   [['show', ''], zoo],
   [['show', 'EVONORM-B'], zoo.filter((name) => name.startsWith('EvoNorm-B'))],
-  [
-    ['export', '--to', ''],
-    ['pytorch', 'json'],
-  ],
+  [['export', '--to', ''], Object.keys(TARGETS)],
   [
     ['completion', ''],
     ['bash', 'zsh', 'fish'],

@@ -65,64 +65,69 @@ describe('untrusted genomes are refused with the node and its fault', () => {
   const good = { op: 'tanh', args: [0] };
 
   test.each([
-    [null, 'a genome is {"nodes": [{"op", "args"}, …]}, not null'],
-    [[], 'a genome is {"nodes": [{"op", "args"}, …]}, not a list'],
-    ['x', 'a genome is {"nodes": [{"op", "args"}, …]}, not "x"'],
-    [Object.create({ nodes: [good] }), 'a genome is {"nodes": [{"op", "args"}, …]}, not an object'],
-    [{ nodes: [] }, 'a genome has 1 to 1000 nodes, not 0'],
-    [{ nodes: new Array(1_000_000) }, 'a genome has 1 to 1000 nodes, not 1000000'],
+    [null, 'genome is null; it must be {"nodes": [{"op", "args"}, …]}.'],
+    [[], 'genome is a list; it must be {"nodes": [{"op", "args"}, …]}.'],
+    ['x', 'genome is "x"; it must be {"nodes": [{"op", "args"}, …]}.'],
+    [
+      Object.create({ nodes: [good] }),
+      'genome is an object; it must be {"nodes": [{"op", "args"}, …]}.',
+    ],
+    [{ nodes: [] }, 'genome.nodes has 0 entries; it must have 1 to 1000.'],
+    [{ nodes: new Array(1_000_000) }, 'genome.nodes has 1000000 entries; it must have 1 to 1000.'],
   ])('%#', (json, message) => {
     expect(complaint(json)).toBe(message);
   });
 
   test('nodes', () => {
-    expect(nodes(good, 7)).toBe('genome node 5 must be {"op", "args"}, not 7');
-    expect(nodes(...new Array(2))).toBe('genome node 4 must be {"op", "args"}, not undefined');
-    expect(nodes({ ...good, weight: 1 })).toBe('genome node 4 has the unknown key "weight"');
+    expect(nodes(good, 7)).toBe('genome.nodes[1] is 7; it must be {"op", "args"}.');
+    expect(nodes(...new Array(2))).toBe('genome.nodes[0] is missing; it must be {"op", "args"}.');
+    expect(nodes({ ...good, weight: 1 })).toBe(
+      'genome.nodes[0] has the key "weight"; it must have op, args, index.',
+    );
   });
 
   test.each(['erf', 'sign', 'const', 'x', 'constructor', '__proto__', 'toString', '', 3, null])(
     'op %j',
     (op) => {
       expect(nodes({ op, args: [0] })).toMatch(
-        /^genome node 4 has the unknown op .*; ops: add, mul, div, /,
+        /^genome\.nodes\[0\]\.op is .*; it must be one of add, mul, div, /,
       );
     },
   );
 
   test('an op that only a prototype has', () => {
-    expect(nodes(Object.create(good))).toMatch('genome node 4 has the unknown op undefined');
+    expect(nodes(Object.create(good))).toMatch('genome.nodes[0].op is missing; it must be one of');
     expect(nodes(JSON.parse('{"__proto__": {"op": "tanh"}, "args": [0]}'))).toBe(
-      'genome node 4 has the unknown key "__proto__"',
+      'genome.nodes[0] has the key "__proto__"; it must have op, args, index.',
     );
   });
 
   test('args', () => {
     expect(nodes({ op: 'add', args: [0] })).toBe(
-      'genome node 4 is add, which takes 2 args, and has 1',
+      'genome.nodes[0].args has 1; it must have 2 nodes, for add takes so many.',
     );
     expect(nodes({ op: 'tanh' })).toBe(
-      'genome node 4 has args undefined instead of a list of nodes',
+      'genome.nodes[0].args is missing; it must be a list of 1 node, for tanh takes so many.',
     );
     const args = (...list: unknown[]) => nodes(good, { op: 'add', args: list });
-    const range = 'args are numbers of earlier nodes, 0 to 4';
-    expect(args(0, 5)).toBe(`genome node 5 has the arg 5; ${range}`);
-    expect(args(0, 6)).toBe(`genome node 5 has the arg 6; ${range}`);
-    expect(args(-1, 0)).toBe(`genome node 5 has the arg -1; ${range}`);
-    expect(args(0.5, 0)).toBe(`genome node 5 has the arg 0.5; ${range}`);
-    expect(args(Number.NaN, 0)).toBe(`genome node 5 has the arg NaN; ${range}`);
-    expect(args('0', 0)).toBe(`genome node 5 has the arg "0"; ${range}`);
-    expect(args(...new Array(2))).toBe(`genome node 5 has the arg undefined; ${range}`);
+    const right = 'it must be the number of an earlier node, 0 to 4, for nodes[1] is node 5.';
+    expect(args(0, 5)).toBe(`genome.nodes[1].args[1] is 5; ${right}`);
+    expect(args(0, 6)).toBe(`genome.nodes[1].args[1] is 6; ${right}`);
+    expect(args(-1, 0)).toBe(`genome.nodes[1].args[0] is -1; ${right}`);
+    expect(args(0.5, 0)).toBe(`genome.nodes[1].args[0] is 0.5; ${right}`);
+    expect(args(Number.NaN, 0)).toBe(`genome.nodes[1].args[0] is NaN; ${right}`);
+    expect(args('0', 0)).toBe(`genome.nodes[1].args[0] is "0"; ${right}`);
+    expect(args(...new Array(2))).toBe(`genome.nodes[1].args[0] is missing; ${right}`);
   });
 
   test('index sets', () => {
-    const choices = 'index sets: bwh, whc, wh, whc/g';
-    expect(nodes({ op: 'std', args: [0] })).toBe(`genome node 4 is std over undefined; ${choices}`);
+    const choices = 'it must be one of bwh, whc, wh, whc/g.';
+    expect(nodes({ op: 'std', args: [0] })).toBe(`genome.nodes[0].index is missing; ${choices}`);
     expect(nodes({ op: 'std', args: [0], index: 'hw' })).toBe(
-      `genome node 4 is std over "hw"; ${choices}`,
+      `genome.nodes[0].index is "hw"; ${choices}`,
     );
     expect(nodes({ op: 'tanh', args: [0], index: 'wh' })).toBe(
-      'genome node 4 is tanh, which takes no index set, and has "wh"',
+      'genome.nodes[0].index is "wh"; it must be left out, for tanh takes none.',
     );
   });
 

@@ -21,7 +21,7 @@ import { printable } from '../text.ts';
 export const compareCommand = (program: Command) =>
   program
     .command('compare')
-    .argument('<layer>', 'id, zoo name or formula')
+    .argument('<layer>', 'id, zoo name, formula or file')
     .argument('<others...>', 'what to compare it with')
     .option(
       '--protocol <key>',

@@ -18,7 +18,7 @@ import { EVALUATION_FLAGS, protocolOf, type SettingOptions } from '../settings.t
 
 export const evaluateCommand = (program: Command) =>
   addFlags(addProtocolOptions(program.command('evaluate')), EVALUATION_FLAGS)
-    .argument('<layer>', 'id, zoo name or formula')
+    .argument('<layer>', 'id, zoo name, formula or file')
     .option('--save', 'store the evaluations beside the first one of a layer in the database')
     .option(
       '--repeats <n>',

@@ -13,7 +13,7 @@ import { printable } from '../text.ts';
 export const showCommand = (program: Command) =>
   program
     .command('show')
-    .argument('<layer>', 'id, zoo name or formula')
+    .argument('<layer>', 'id, zoo name, formula or file')
     .addOption(dbOption())
     .addOption(jsonOption())
     .action(show);

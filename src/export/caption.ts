@@ -1,0 +1,26 @@
+import type { Exported } from './exported.ts';
+
+const LONGEST_FORMULA = 2000;
+
+/**
+ * What a picture or a formula says of its layer in a comment: formula, id, protocol and scores, a line
+ * each, of printable ASCII. The comment's own end is the target's to keep out.
+ */
+export function captionOf({ formula, id, zooName, scores }: Exported): string[] {
+  const lines = [
+    `${zooName ?? 'A layer that evolayer discovered'}.`,
+    formula.length > LONGEST_FORMULA
+      ? `(its formula has ${formula.length} characters and is left out)`
+      : `y = gamma * (${formula}) + beta`,
+    `id: ${id}`,
+  ];
+  if (scores) {
+    const { mean, protocol, evaluations, perAnchor } = scores;
+    const times = `${evaluations} evaluation${evaluations === 1 ? '' : 's'}`;
+    lines.push(
+      `validation accuracy: ${mean.toFixed(4)} (protocol ${protocol}, ${times})`,
+      ...perAnchor.map(({ anchor, accuracy }) => `    ${anchor}: ${accuracy.toFixed(4)}`),
+    );
+  }
+  return lines.map((line) => line.replaceAll(/[^\x20-\x7e]/g, '?'));
+}

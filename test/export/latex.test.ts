@@ -1,0 +1,88 @@
+import fc from 'fast-check';
+import katex from 'katex';
+import { describe, expect, test } from 'vitest';
+import { latex } from '../../src/export/latex.ts';
+import { layerOf } from '../../src/graph/genome.ts';
+import { parseLayer } from '../../src/graph/text.ts';
+import { ZOO } from '../../src/graph/zoo.ts';
+import { genomes } from '../graph/arbitrary.ts';
+import { exportedOf } from './vectors.ts';
+
+const written = (formula: string) => latex(exportedOf(parseLayer(formula), null));
+/** Without the comments in front. */
+const formulaOf = (formula: string) =>
+  written(formula)
+    .split('\n')
+    .filter((line) => !line.startsWith('%'))
+    .join('\n')
+    .trim();
+
+/** Throws where KaTeX finds anything to complain of; returns MathML. */
+const render = (text: string) =>
+  katex.renderToString(text, { strict: 'error', throwOnError: true, output: 'mathml' });
+
+describe('the formula in LaTeX', () => {
+  test('of EvoNorm-S0, whole', async () => {
+    const { layer } = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
+    await expect(latex(exportedOf(layer, 'EvoNorm-S0'))).toMatchFileSnapshot(
+      'golden/evonorm_s0.tex',
+    );
+  });
+
+  test.each(ZOO)('of $name is understood by KaTeX', ({ name, layer }) => {
+    expect(render(latex(exportedOf(layer, name)))).toContain('γ');
+  });
+
+  test('of any layer is understood by KaTeX, and short', () => {
+    fc.assert(
+      fc.property(genomes({ maxNodes: 30 }), (genome) => {
+        const layer = layerOf(genome);
+        const text = latex(exportedOf(layer, null));
+        render(text);
+        const formula = text.split('\n').filter((line) => !line.startsWith('%'));
+        for (const line of formula) expect(line.length).toBeLessThan(1500);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test.each([
+    ['x - (v0 - x)', 'x - (v_0 - x)'],
+    ['x - -x * (v0 + 1)', 'x - (-x) \\cdot (v_0 + 1)'],
+    ['x * -v1', 'x \\cdot (-v_1)'],
+    ['square(x + 1) / x', '\\frac{(x + 1)^2}{x}'],
+    ['square(x / v1)', '\\left(\\frac{x}{v_1}\\right)^2'],
+    ['max(0, x / v1)', '\\max\\left(0, \\frac{x}{v_1}\\right)'],
+    ['exp(-x)', 'e^{-x}'],
+    ['square(exp(x))', '(e^{x})^2'],
+    ['abs(x) * tanh(x)', '\\lvert x \\rvert \\cdot \\tanh(x)'],
+    ['log(x)', '\\operatorname{sgn}(x) \\cdot \\ln(\\lvert x \\rvert + \\varepsilon)'],
+    ['sqrt(x)', '\\operatorname{sgn}(x) \\cdot \\sqrt{\\lvert x \\rvert + \\varepsilon}'],
+    ['x - mean[bwh](x)', 'x - \\mathrm{mean}_{b,w,h}(x)'],
+    ['x / rms[whc/g](x)', '\\frac{x}{\\mathrm{rms}_{w,h,c/g}(x)}'],
+  ])('%s is %s', (formula, expected) => {
+    const [, inner] = /^y = \\gamma \\cdot (.*) \+ \\beta$/s.exec(formulaOf(formula))!;
+    expect([expected, `(${expected})`, `\\left(${expected}\\right)`]).toContain(inner);
+  });
+
+  test('names what is long or used several times', () => {
+    const formula = 'tanh(x * v1 + std[wh](x)) * sigmoid(tanh(x * v1 + std[wh](x)) / v1)';
+    expect(formulaOf(formula)).toMatchInlineSnapshot(`
+      "\\begin{aligned}
+        t_{1} &= \\tanh(x \\cdot v_1 + \\mathrm{std}_{w,h}(x)) \\\\
+        y &= \\gamma \\cdot t_{1} \\cdot \\sigma\\left(\\frac{t_{1}}{v_1}\\right) + \\beta
+      \\end{aligned}"
+    `);
+  });
+
+  test('grows no faster than the graph', () => {
+    const doubled = Array.from({ length: 12 }).reduce<string>((a) => `max(${a}, tanh(${a}))`, 'x');
+    expect(formulaOf(doubled).length).toBeLessThan(2000);
+  });
+
+  test('says what the formula leaves unsaid, of what it has', () => {
+    expect(written('x * sigmoid(x)')).toMatch(/^% \\sigma is the sigmoid\.$/m);
+    expect(written('x * sigmoid(x)')).not.toMatch(/std|denominator/i);
+    expect(written('x / std[wh](x)')).toMatch(/^% std\(a\) = sqrt\(var\(a\) \+ \\varepsilon\)/m);
+  });
+});
