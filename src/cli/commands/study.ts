@@ -26,7 +26,15 @@ export const studyCommand = (program: Command) => {
     .addArgument(new Argument('<study>', 'what to compare').choices(STUDIES));
   return addWorkersOption(addProtocolOptions(command))
     .option('--seeds <n>', 'runs of each arm', countFrom('--seeds', 1000), 3)
-    .addOption(budgetOption())
+    .addOption(
+      budgetOption(
+        '--budget',
+        'training of each run, in full evaluations of one candidate',
+      ).default(100),
+    )
+    .addOption(
+      budgetOption('--bits-budget', 'the same for the runs of --bits; by default --budget'),
+    )
     .addOption(armsOption())
     .addOption(bitsOption())
     .option('--sample <n>', 'graphs whose keys are compared', countFrom('--sample', 1e6), 20_000)
@@ -41,6 +49,7 @@ type StudyOptions = SettingOptions & {
   readonly workers: number;
   readonly seeds: number;
   readonly budget: number;
+  readonly bitsBudget?: number;
   readonly arms: readonly string[];
   readonly bits: readonly number[];
   readonly sample: number;
@@ -50,16 +59,14 @@ type StudyOptions = SettingOptions & {
   readonly json?: true;
 };
 
-const budgetOption = () =>
-  new Option('--budget <n>', 'training of each run, in full evaluations of one candidate')
-    .argParser((text) => {
-      const value = /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : Number.NaN;
-      if (value > 0 && value <= 1e6) return value;
-      throw new UserError(
-        `--budget is ${JSON.stringify(text)}; it must be a number above 0 and up to 1,000,000.`,
-      );
-    })
-    .default(100);
+const budgetOption = (flag: string, doc: string) =>
+  new Option(`${flag} <n>`, doc).argParser((text: string) => {
+    const value = /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : Number.NaN;
+    if (value > 0 && value <= 1e6) return value;
+    throw new UserError(
+      `${flag} is ${JSON.stringify(text)}; it must be a number above 0 and up to 1,000,000.`,
+    );
+  });
 
 /** An option that takes a,b or is repeated; `none` stands for an empty list. */
 function listOption<T>(
@@ -124,15 +131,16 @@ async function study(options: StudyOptions): Promise<void> {
 }
 
 function studyOf(options: StudyOptions, numerics: string): HashingStudy {
-  const { arms, bits, seeds, budget, sample, dir } = options;
+  const { arms, bits, seeds, budget, bitsBudget = budget, sample, dir } = options;
   if (arms.length + bits.length === 0)
     throw new UserError('The study has neither --arms nor --bits, so it has nothing to compare.');
   const config = searchConfigOf(options, numerics);
-  return hashingStudy({ config, arms, bits, seeds, budget, sample, folder: dir });
+  return hashingStudy({ config, arms, bits, seeds, budget, bitsBudget, sample, folder: dir });
 }
 
 /** What gives the same study elsewhere, but for settings of the protocol and files. */
-function commandLine({ preset, seeds, budget, arms, bits, sample }: StudyOptions): string {
+function commandLine(options: StudyOptions): string {
+  const { preset, seeds, budget, bitsBudget = budget, arms, bits, sample } = options;
   const list = (flag: string, given: readonly unknown[], all: readonly unknown[]) =>
     given === all ? [] : [flag, given.length > 0 ? given.join(',') : 'none'];
   return [
@@ -140,6 +148,7 @@ function commandLine({ preset, seeds, budget, arms, bits, sample }: StudyOptions
     ...['--seeds', String(seeds), '--budget', String(budget)],
     ...list('--arms', arms, ARM_NAMES),
     ...list('--bits', bits, HASHING_BITS),
+    ...(bitsBudget === budget ? [] : ['--bits-budget', String(bitsBudget)]),
     ...['--sample', String(sample)],
   ].join(' ');
 }

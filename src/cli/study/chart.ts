@@ -30,7 +30,6 @@ export interface Series {
 
 interface Axis {
   readonly title: string;
-  readonly scale?: 'linear' | 'log';
   /** d3-format. */
   readonly format?: string;
   readonly ticks?: readonly number[];
@@ -86,15 +85,15 @@ function panel(
 }
 
 /** Where all points are to be seen, with a little room. */
-function domainOf(points: readonly Ranged[], log: boolean): [number, number] {
+function domainOf(points: readonly Ranged[]): [number, number] {
   const values = points.map(({ value }) => value);
   const [lowest, highest] = [Math.min(...values), Math.max(...values)];
-  if (log) return [lowest / 1.1, highest * 1.2];
   // Intervals of few values reach far: what lies further out than the values themselves spread is cut off.
   const reach = Math.max(highest - lowest, 0.01 * Math.abs(highest), 1e-6);
   const low = Math.min(...points.map((point) => point.low));
   const high = Math.max(...points.map((point) => point.high));
-  return [Math.max(low, lowest - reach / 2), Math.min(high, highest + reach / 2)];
+  const ends = [Math.max(low, lowest - reach / 2), Math.min(high, highest + reach / 2)] as const;
+  return ends[0] < ends[1] ? [...ends] : [ends[0], ends[0] + reach];
 }
 
 /** The part of a curve that need not be seen whole. */
@@ -108,7 +107,6 @@ export function linesPanel(
   axes: { readonly x: Axis; readonly y: Axis; readonly dots?: true },
 ) {
   const xs = series.flatMap(({ points }) => points.map(({ x }) => x));
-  const { scale = 'linear' } = axes.y;
   // Curves begin far below where they end, which is what matters.
   const start = axes.dots ? 0 : BEGINNING * Math.max(...xs);
   const seen = series.flatMap(({ points }) => points.filter(({ x }) => x >= start));
@@ -117,8 +115,8 @@ export function linesPanel(
     scales: [
       { name: 'x', type: 'linear', range: [0, place.width], domain: [0, Math.max(...xs)] },
       {
-        ...{ name: 'y', type: scale, range: [place.height, 0], zero: false, clamp: true },
-        ...{ domain: domainOf(seen, scale === 'log'), nice: scale === 'linear' },
+        ...{ name: 'y', type: 'linear', range: [place.height, 0], zero: false, clamp: true },
+        ...{ domain: domainOf(seen), nice: true },
       },
     ],
     axes: [axis('bottom', axes.x, false), axis('left', axes.y, true)],

@@ -79,11 +79,11 @@ async function allRuns(study: HashingStudy, work: Work): Promise<Finding[]> {
     // What was done before takes next to no time, and says nothing about the rest.
     if (took > 1 || worked > 0) [worked, seconds] = [worked + 1, seconds + took];
     const left = (planned.length - i - 1) * (seconds / Math.max(1, worked));
-    const { arm, seed } = run;
+    const { arm, part, seed } = run;
     const { proposals, hits, withFunction, best } = result;
     const known = percent((hits.structural + hits.functional) / Math.max(1, withFunction));
     work.say(
-      `run ${i + 1} of ${planned.length}: ${arm.name}, seed ${seed}: ${proposals} proposals, ${known} known, best ${best ? percent(best.fitness) : 'none'}, ${duration(took)}; about ${duration(left)} left`,
+      `run ${i + 1} of ${planned.length}: ${part}, ${arm.name}, seed ${seed}: ${proposals} proposals, ${known} known, best ${best ? percent(best.fitness) : 'none'}, ${duration(took)}; about ${duration(left)} left`,
     );
   }
   return findings;

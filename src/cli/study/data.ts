@@ -3,7 +3,7 @@ import { layerOf } from '../../graph/genome.ts';
 import { formatLayer } from '../../graph/text.ts';
 import { type Arm, bitsArm, CONTROL } from '../../search/study/arms.ts';
 import type { Collisions, FunctionSample } from '../../search/study/collisions.ts';
-import { armsOf, type HashingStudy, type PlannedRun } from '../../search/study/hashing.ts';
+import type { HashingStudy, Part, PlannedRun } from '../../search/study/hashing.ts';
 import { type Measured, qualityKey } from '../../search/study/quality.ts';
 import type { RunResult } from '../../search/study/result.ts';
 import { type Interval, intervalOf, mean } from '../statistics.ts';
@@ -32,14 +32,10 @@ export interface CurvePoint extends Estimate {
   readonly work: number;
 }
 
-export interface ArmData {
-  readonly arm: string;
-  readonly doc: string;
-  readonly overrides: Arm['overrides'];
+/** What the runs of one kind have in common. */
+export interface Summary {
   readonly runs: readonly RunData[];
   readonly proposals: Estimate;
-  /** Proposals covered, over those of no cache with the same seed; a geometric mean. Null for no cache itself, and without it. */
-  readonly ratio: Estimate | null;
   readonly evaluated: Estimate;
   /** Hits among the proposals that have a function. */
   readonly hitRate: { readonly structural: Estimate; readonly functional: Estimate };
@@ -51,18 +47,37 @@ export interface ArmData {
   /** Null where a run found no layer. */
   readonly best: Estimate | null;
   readonly quality: Estimate | null;
+}
+
+interface Described {
+  readonly arm: string;
+  readonly doc: string;
+  readonly overrides: Arm['overrides'];
+}
+
+export interface ArmData extends Described, Summary {
+  /**
+   * Proposals covered, over those of no cache with the same seed; a geometric mean. Null for no cache
+   * itself, and without it.
+   */
+  readonly ratio: Estimate | null;
   /** Quality less that of no cache with the same seed; null likewise. */
   readonly gain: Estimate | null;
   readonly curve: readonly CurvePoint[];
+}
+
+export interface BitsData extends Described, Summary {
+  readonly bits: number;
 }
 
 export interface HashingData {
   readonly study: 'hashing';
   readonly protocol: string;
   readonly budget: number;
+  readonly bitsBudget: number;
   readonly seeds: readonly number[];
   readonly arms: readonly ArmData[];
-  readonly bits: readonly (Omit<ArmData, 'curve'> & { readonly bits: number })[];
+  readonly bits: readonly BitsData[];
   readonly sample: Omit<FunctionSample, 'functions'> & { readonly functions: number };
   readonly collisions: readonly Collisions[];
 }
@@ -92,22 +107,23 @@ function ratioOf(ratios: readonly number[]): Estimate {
 }
 
 export function hashingData(study: HashingStudy, findings: Findings): HashingData {
-  const runs = new Map<string, RunData[]>(armsOf(study).map(({ name }) => [name, []]));
-  for (const { planned, result } of findings.runs)
-    runs.get(planned.arm.name)!.push(runData(planned.seed, result, findings.quality));
-  const control = runs.get(CONTROL) ?? null;
-  const { budget, seeds, base } = study;
-  const dataOf = (arm: Arm): ArmData => ({
-    ...{ arm: arm.name, doc: arm.doc, overrides: arm.overrides },
-    ...summary(runs.get(arm.name)!, control, budget),
-  });
+  const runsOf = (part: Part, name: string): RunData[] =>
+    findings.runs
+      .filter(({ planned }) => planned.part === part && planned.arm.name === name)
+      .map(({ planned, result }) => runData(planned.seed, result, findings.quality));
+  const control = study.arms.some(({ name }) => name === CONTROL) ? runsOf('arms', CONTROL) : null;
+  const { budget, bitsBudget, seeds, base } = study;
+  const described = ({ name, doc, overrides }: Arm) => ({ arm: name, doc, overrides });
   const { drawn, structures, functions } = findings.sample;
   return {
-    ...{ study: 'hashing', protocol: protocolKey(base.protocol), budget, seeds },
-    arms: study.arms.map(dataOf),
+    ...{ study: 'hashing', protocol: protocolKey(base.protocol), budget, bitsBudget, seeds },
+    arms: study.arms.map((arm) => ({
+      ...described(arm),
+      ...armSummary(runsOf('arms', arm.name), arm.name === CONTROL ? null : control, budget),
+    })),
     bits: study.bits.map((bits) => {
-      const { curve: _, ...data } = dataOf(bitsArm(bits));
-      return { bits, ...data };
+      const arm = bitsArm(bits);
+      return { bits, ...described(arm), ...summary(runsOf('bits', arm.name)) };
     }),
     sample: { drawn, structures, functions: functions.length },
     collisions: findings.collisions,
@@ -122,25 +138,14 @@ function runData(seed: number, { best, ...result }: RunResult, quality: Measured
   return { seed, ...result, best: { index, formula, fitness, fresh } };
 }
 
-type Summary = Omit<ArmData, 'arm' | 'doc' | 'overrides'>;
+const hasFound = (runs: readonly RunData[]): boolean => runs.every(({ best }) => best !== null);
 
-function summary(
-  runs: readonly RunData[],
-  control: readonly RunData[] | null,
-  budget: number,
-): Summary {
+function summary(runs: readonly RunData[]): Summary {
   const over = (value: (run: RunData) => number) => estimateOf(runs.map(value));
-  /** A comparison with no cache, seed by seed. */
-  const paired = (value: (run: RunData, other: RunData) => number) =>
-    runs === control ? null : (control?.map((other, i) => value(runs[i]!, other)) ?? null);
-  const ratios = paired(({ proposals }, other) => proposals / other.proposals);
-  const found = runs.every(({ best }) => best !== null);
-  const foundBoth = found && control?.every(({ best }) => best !== null);
-  const gains = foundBoth ? paired((run, other) => freshMean(run) - freshMean(other)) : null;
+  const found = hasFound(runs);
   return {
     runs,
     proposals: over(({ proposals }) => proposals),
-    ratio: ratios && ratioOf(ratios),
     evaluated: over(({ evaluated }) => evaluated),
     hitRate: {
       structural: over((run) => share(run.hits.structural, run.withFunction)),
@@ -151,6 +156,22 @@ function summary(
     screening: over(({ seconds }) => share(seconds.screening, seconds.evaluating)),
     best: found ? over(({ best }) => best!.fitness) : null,
     quality: found ? over(freshMean) : null,
+  };
+}
+
+/** `control` are the runs without a cache, of the same seeds in the same order. */
+function armSummary(runs: readonly RunData[], control: readonly RunData[] | null, budget: number) {
+  const paired = (value: (run: RunData, other: RunData) => number) =>
+    control?.map((other, i) => value(runs[i]!, other)) ?? null;
+  const ratios = paired(({ proposals }, other) => proposals / other.proposals);
+  const found = hasFound(runs);
+  const gains =
+    found && hasFound(control ?? [])
+      ? paired((run, other) => freshMean(run) - freshMean(other))
+      : null;
+  return {
+    ...summary(runs),
+    ratio: ratios && ratioOf(ratios),
     gain: gains && estimateOf(gains),
     curve: found ? curveOf(runs, budget) : [],
   };

@@ -15,7 +15,7 @@ const MARGIN = 60;
 const HEIGHT = 240;
 /** Of a row of panels, with titles and axes. */
 const ROW = 340;
-const LEFT = { x: 70, width: 400, height: HEIGHT };
+const LEFT = { x: 80, width: 400, height: HEIGHT };
 const RIGHT = { x: 610, width: 350, height: HEIGHT };
 
 const ranged = ({ mean, interval }: Estimate): Ranged => ({
@@ -71,12 +71,16 @@ function bitsRow({ bits, collisions, sample }: HashingData): RowOf {
   if (bits.length === 0) return null;
   const precisions = bits.map((row) => row.bits);
   const x = { title: 'mantissa bits of a key', ticks: precisions };
-  const perKey: Series = {
-    ...{ name: 'collisions', label: 'functions per key', colour: COLOURS[2] },
-    points: collisions.map(({ bits: m, functions, keys }) => {
-      const value = functions / keys;
-      return { x: m, value, low: value, high: value };
+  const merged: Series = {
+    ...{ name: 'collisions', label: 'functions of the sample', colour: COLOURS[2] },
+    points: collisions.map((found) => {
+      const value = found.merged / found.functions;
+      return { x: found.bits, value, low: value, high: value };
     }),
+  };
+  const falseHits: Series = {
+    ...{ name: 'false-hits', label: 'hits of the searches', colour: COLOURS[1], dash: DASHES[3] },
+    points: bits.map(({ bits: x, falseRate }) => ({ x, ...ranged(falseRate) })),
   };
   const quality = (name: string, label: string, i: number, value: 'best' | 'quality'): Series => ({
     ...{ name, label, colour: COLOURS[i]!, dash: DASHES[i]! },
@@ -87,10 +91,13 @@ function bitsRow({ bits, collisions, sample }: HashingData): RowOf {
     quality('afresh', 'in fresh evaluations', 6, 'quality'),
   ].filter(({ points }) => points.length > 0);
   return (y) => [
-    linesPanel({ ...LEFT, y }, `Collisions among ${sample.functions} functions`, [perKey], {
-      ...{ x, dots: true },
-      y: { title: 'functions per key', scale: 'log' },
-    }),
+    linesPanel(
+      { ...LEFT, y },
+      `Collisions: ${sample.functions} functions, and searches`,
+      [merged, falseHits],
+      { x, dots: true, y: { title: 'share that meets another function', format: '.2~%' } },
+    ),
+    ...legend([merged, falseHits], LEFT.x + LEFT.width - 150, y + 12),
     ...(found.length > 0
       ? [
           linesPanel({ ...RIGHT, y }, 'Best layer of searches with such keys', found, {

@@ -3,7 +3,7 @@ import { REFERENCE_BITS } from '../../search/study/false-hits.ts';
 import { QUALITY_REPEATS } from '../../search/study/quality.ts';
 import { type Column, estimate, points, table } from '../output.ts';
 import { markdown } from '../text.ts';
-import type { ArmData, Estimate, HashingData } from './data.ts';
+import type { ArmData, BitsData, Estimate, HashingData } from './data.ts';
 
 const number = ({ mean, interval }: Estimate, digits: number): string =>
   interval === null
@@ -28,14 +28,12 @@ const ratio = ({ mean, interval }: Estimate): string => {
     : `${times(mean)} (${times(interval[0])} to ${times(interval[1])})`;
 };
 
-type Row = Omit<ArmData, 'curve'>;
-
 const right = <T>(head: string, value: (row: T) => string): Column<T> => ({
   ...{ head, value, align: 'right' },
 });
 
-const ARM: readonly Column<Row>[] = [{ head: 'arm', value: ({ arm }) => arm }];
-const COVERAGE: readonly Column<Row>[] = [
+const ARM: readonly Column<ArmData>[] = [{ head: 'arm', value: ({ arm }) => arm }];
+const COVERAGE: readonly Column<ArmData>[] = [
   right('proposals', ({ proposals }) => number(proposals, 0)),
   right(`over ${CONTROL}`, (row) => (row.ratio ? ratio(row.ratio) : '')),
   right('evaluated', ({ evaluated }) => number(evaluated, 0)),
@@ -44,13 +42,13 @@ const COVERAGE: readonly Column<Row>[] = [
   right('evaluated once more', ({ partialRate }) => shareOf(partialRate)),
   right('keys / training', ({ screening }) => shareOf(screening)),
 ];
-const WORTH: readonly Column<Row>[] = [
+const WORTH: readonly Column<ArmData>[] = [
   right('best, as found', ({ best }) => shareOf(best)),
   right('best, afresh', ({ quality }) => shareOf(quality)),
   right(`afresh, less ${CONTROL}`, ({ gain }) => (gain ? difference(gain) : '')),
 ];
 
-type BitsRow = HashingData['bits'][number] & {
+type BitsRow = BitsData & {
   readonly collisions: HashingData['collisions'][number];
 };
 
@@ -95,7 +93,7 @@ export function reportOf(data: HashingData, command: string): string {
     '![best fitness against training, proposals covered, collisions and quality against the precision of keys](figure.svg)',
     ...(data.arms.length > 0 ? armsSection(data) : []),
     ...(data.bits.length > 0 ? bitsSection(data) : []),
-    ...methodSection(data),
+    ...methodSection(),
   ]
     .join('\n\n')
     .concat('\n');
@@ -111,14 +109,14 @@ const armsSection = (data: HashingData): string[] => [
 
 const bitsSection = (data: HashingData): string[] => [
   '## The precision of keys',
-  `Keys keep m bits of each mantissa. The first columns are about a fixed sample of ${counted(data.sample.structures, 'graph')} that pass the probe, half of them random, half mutations of known layers: they are ${counted(data.sample.functions, 'function')}, as keys of ${REFERENCE_BITS} bits tell. The others are about searches with keys of m bits, ${data.seeds.length} of each; a false hit took over the evaluation of another function, again as keys of ${REFERENCE_BITS} bits tell.`,
+  `Keys keep m bits of each mantissa; a key digests outputs and gradients on several inputs, some hundred numbers, so that few bits of each may be enough. The first columns are about a fixed sample of ${counted(data.sample.structures, 'graph')} that pass the probe, half of them random, half mutations of known layers: they are ${counted(data.sample.functions, 'function')}, as keys of ${REFERENCE_BITS} bits tell. The others are about searches with keys of m bits, ${data.seeds.length} of each, with a budget of ${counted(data.bitsBudget, 'full evaluation')}; a false hit took over the evaluation of another function, again as keys of ${REFERENCE_BITS} bits tell.`,
   inMarkdown(bitsRows(data), [...BITS, ...COLLISIONS, ...SWEEP]),
 ];
 
-const methodSection = ({ budget }: HashingData): string[] => [
+const methodSection = (): string[] => [
   '## How it is counted',
   [
-    `- *Budget.* A full evaluation is the training of one candidate to the end, on every anchor of the protocol, with the quality tests and validations. Evaluations that end sooner count for the multiply-adds that they took, a training step as three forward passes; so the budget is the same on every machine. A run ends with the candidate whose evaluation reaches ${budget}. The known layers that it begins with are paid for like all others, and count as no proposals.`,
+    `- *Budget.* A full evaluation is the training of one candidate to the end, on every anchor of the protocol, with the quality tests and validations. Evaluations that end sooner count for the multiply-adds that they took, a training step as three forward passes; so the budget is the same on every machine. A run ends with the candidate whose evaluation reaches its budget. The known layers that it begins with are paid for like all others, and count as no proposals.`,
     '- *Outside the budget*: keys and probes, for which the measured time stands in the table, over that of the training; and what comes after the run. No hits are audited.',
     '- *proposals*: layers covered within the budget, whatever became of them. *over no-cache*: their ratio for the same seed, as a geometric mean.',
     '- *known by structure, by function*: proposals that took over an earlier evaluation, *evaluated once more*: proposals that were recognised and evaluated all the same; as shares of the proposals that have a function at all.',

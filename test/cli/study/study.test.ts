@@ -9,7 +9,17 @@ vi.setConfig({ testTimeout: 240_000 });
 
 const STUDY = [
   ...['study', 'hashing', ...TINY, '--workers', '2', '--seeds', '2', '--budget', '9'],
-  ...['--arms', 'no-cache,functional', '--bits', '20', '--sample', '30', '--json'],
+  ...[
+    '--arms',
+    'no-cache,functional',
+    '--bits',
+    '20',
+    '--bits-budget',
+    '7',
+    '--sample',
+    '30',
+    '--json',
+  ],
 ];
 
 /** All but times, which no two studies share. */
@@ -22,7 +32,7 @@ test('a study is conducted, goes on after Ctrl-C, and tells what it finds', asyn
   const folder = temporaryFolder();
   const dir = join(folder, 'study');
   const first = start([...STUDY, '--dir', dir]);
-  await first.says('run 1 of 4');
+  await first.says('run 1 of 6');
   first.process.kill('SIGINT');
   const { code, stdout, stderr } = await first.ended;
   expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
@@ -63,22 +73,34 @@ test('a study is conducted, goes on after Ctrl-C, and tells what it finds', asyn
 
 test('a dry run tells the runs and their time, and begins nothing', async () => {
   const dir = join(temporaryFolder(), 'absent');
-  const args = ['study', 'hashing', ...TINY, '--dry-run', '--seeds', '4', '--dir', dir];
+  const args = [
+    'study',
+    'hashing',
+    ...TINY,
+    '--dry-run',
+    '--seeds',
+    '4',
+    '--bits-budget',
+    '40',
+    '--dir',
+    dir,
+  ];
   const { code, stdout } = await inProcess([...args, '--json']);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toEqual({
     arms: [
       ...['no-cache', 'structural', 'functional', 'aggregating', 'forgetful'],
       ...['functional-change', 'tabu'],
-      ...[1, 2, 3, 5, 7, 10, 15, 24].map((m) => `bits-${m}`),
     ],
     bits: [1, 2, 3, 5, 7, 10, 15, 20, 24],
-    ...{ seeds: 4, budget: 100, runs: 60, workers: expect.any(Number) },
+    ...{ seeds: 4, budget: 100, bitsBudget: 40, runs: 60, workers: expect.any(Number) },
     cost: { trainingSeconds: expect.any(Number), proposalSeconds: expect.any(Number) },
     seconds: expect.any(Number),
   });
   const said = await inProcess(args);
-  expect(said.stdout).toMatch(/^60 runs: 15 arms \(no-cache, .*\) with 4 seeds each\.$/m);
+  expect(said.stdout).toMatch(
+    /^60 runs, .* 4 seeds\.\nArms, 100 full evaluations each: no-cache, .*, tabu\.$/m,
+  );
   expect(existsSync(dir)).toBe(false);
 });
 
@@ -89,6 +111,7 @@ describe('refusals', () => {
     [['hashing', '--arms', 'functionl'], /no arm "functionl".*Did you mean functional\?/],
     [['hashing', '--bits', '0'], /--bits has "0"; it must be whole numbers from 1 to 52/],
     [['hashing', '--budget', '0'], /--budget is "0"; it must be a number above 0/],
+    [['hashing', '--bits-budget', 'x'], /--bits-budget is "x"; it must be a number above 0/],
     [['hashing', '--seeds', 'two'], /--seeds is "two"; it must be a whole number/],
     [['hashing', '--arms', 'none', '--bits', 'none'], /neither --arms nor --bits/],
     [['hashing', '--preset', 'quik'], /no preset "quik"/],

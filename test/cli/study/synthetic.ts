@@ -31,7 +31,7 @@ export function syntheticData(changes: Partial<HashingOptions> = {}): HashingDat
   const study = hashingStudy({
     config: configOf(),
     ...{ arms: HASHING_ARMS.map(({ name }) => name), bits: HASHING_BITS, seeds: 3 },
-    ...{ budget: 10, folder: 'nowhere', sample: 100, ...changes },
+    ...{ budget: 10, bitsBudget: 10, folder: 'nowhere', sample: 100, ...changes },
   });
   const runs = plannedRuns(study).map((planned) => {
     const i = HASHING_ARMS.findIndex(({ name }) => name === planned.arm.name);

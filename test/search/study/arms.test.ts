@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { isRecord } from '../../../src/eval/settings.ts';
 import type { SearchConfig } from '../../../src/search/config.ts';
-import { armConfig, CONTROL, HASHING_ARMS } from '../../../src/search/study/arms.ts';
-import { armsOf, hashingStudy, plannedRuns } from '../../../src/search/study/hashing.ts';
+import { armConfig, bitsArm, CONTROL, HASHING_ARMS } from '../../../src/search/study/arms.ts';
+import { hashingStudy, plannedRuns } from '../../../src/search/study/hashing.ts';
 import { configOf } from '../fake.ts';
 
 const study = (changes: object = {}) =>
   hashingStudy({
     config: configOf({ baselines: ['BN-ReLU'], cache: { audit: 0.5, shared: true } }),
     ...{ arms: HASHING_ARMS.map(({ name }) => name), bits: [1, 20], seeds: 2, budget: 7 },
-    ...{ folder: 'folder', sample: 10, ...changes },
+    ...{ bitsBudget: 5, folder: 'folder', sample: 10, ...changes },
   });
 
 /** The settings of `a` and `b` that differ. */
@@ -32,14 +32,15 @@ const WANTED: Readonly<Record<string, readonly string[]>> = {
 
 describe('the arms of the study', () => {
   const { base } = study();
+  const arms = [...HASHING_ARMS, bitsArm(1)];
   const functional = armConfig(base, HASHING_ARMS.find(({ name }) => name === 'functional')!, 1);
 
-  test.each(armsOf(study()))('$name differs from functional in what it is about', (arm) => {
+  test.each(arms)('$name differs from functional in what it is about', (arm) => {
     expect(differing(functional, armConfig(base, arm, 1))).toEqual(WANTED[arm.name]);
   });
 
   test('seeds change the proposals and the training, and nothing else', () => {
-    for (const arm of armsOf(study()))
+    for (const arm of arms)
       expect(differing(armConfig(base, arm, 1), armConfig(base, arm, 2))).toEqual([
         'seed',
         'protocol.seed',
@@ -59,14 +60,19 @@ describe('the arms of the study', () => {
 });
 
 describe('the runs of the study', () => {
-  test('every arm runs once with each seed, in a file of its own', () => {
-    const runs = plannedRuns(study());
+  test('every arm runs with each seed, in a file of its own', () => {
+    const runs = plannedRuns(study({ bits: [1] }));
     expect(runs).toHaveLength(2 * 8);
     expect(new Set(runs.map(({ path }) => path)).size).toBe(runs.length);
     expect(runs.map(({ seed }) => seed)).toEqual([...Array(8).fill(1), ...Array(8).fill(2)]);
   });
 
-  test('the usual precision is the functional arm', () => {
-    expect(armsOf(study({ arms: [], bits: [20] })).map(({ name }) => name)).toEqual(['functional']);
+  test('the run with the usual precision is that of the functional arm, up to its own budget', () => {
+    const runs = plannedRuns(study({ arms: ['functional'], bits: [20], seeds: 1 }));
+    const [{ arm, config, path }] = runs as [(typeof runs)[0]];
+    expect(runs).toMatchObject([
+      { arm: { name: 'functional' }, part: 'arms', budget: 7 },
+      { arm, config, path, part: 'bits', budget: 5 },
+    ]);
   });
 });

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../../db/store.ts';
+import type { Outcome } from '../../../src/eval/outcome.ts';
 import { resultOf } from '../../../src/search/study/result.ts';
 import { runToBudget, type StudyRun } from '../../../src/search/study/runs.ts';
 import { workMeter } from '../../../src/search/study/work.ts';
+import type { Job } from '../../../workers/messages.ts';
 import { temporaryFolder } from '../../cli/process.ts';
-import { configOf, FakePool, fakeOutcome, trajectory } from '../fake.ts';
+import { configOf, FakePool, fakeOutcome, trajectory, unitOf } from '../fake.ts';
 
 const config = configOf({ stop: { proposals: 2000 }, cache: { audit: 0 }, warmStart: ['DyT'] });
 
@@ -111,4 +113,28 @@ test('a run that has no proposals left ends with a part of its budget', async ()
   expect(await conduct(run)).toBe(true);
   expect(await conduct(run)).toBe(true);
   expect(resultOf(run)).toMatchObject({ spent: false, proposals: 20 });
+});
+
+test('with means and forgetting, the best is the highest of what is known last of each function', async () => {
+  const cache = { evaluations: 3, forget: 0.3, audit: 0 };
+  const aggregating = configOf({ stop: { proposals: 150 }, cache, exploration: 0.1 });
+  const run = runIn(temporaryFolder(), { config: aggregating, budget: 1000 });
+  // Evaluations of one function differ, as luck has it.
+  const lucky = (job: Job): Outcome => {
+    const outcome = fakeOutcome(job);
+    if (outcome.outcome !== 'evaluated') return outcome;
+    const accuracy = unitOf(job.seed);
+    return { ...outcome, perAnchor: outcome.perAnchor.map((score) => ({ ...score, accuracy })) };
+  };
+  await conduct(run, new FakePool(3, 0, lucky));
+  const last = new Map(candidatesOf(run).map((one) => [one.functionalKey, one]));
+  const known = [...last.values()].flatMap(({ index, fitness }) =>
+    index >= 0 ? [fitness ?? 0] : [],
+  );
+  const result = resultOf(run);
+  expect(result.best?.fitness).toBe(Math.max(...known));
+  expect(result.curve.at(-1)?.[1]).toBe(Math.max(...known));
+  expect(result.partialHits).toBeGreaterThan(0);
+  const everKnown = result.curve.map(([, fitness]) => fitness);
+  expect(Math.max(...everKnown)).toBeGreaterThan(Math.max(...known));
 });
