@@ -1,6 +1,7 @@
 import {
   closeSync,
   fsyncSync,
+  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -13,6 +14,7 @@ import { printable } from './text.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
+  EEXIST: 'a file has its name',
   EACCES: 'permission is denied',
   EPERM: 'permission is denied',
   EISDIR: 'it is a folder',
@@ -30,6 +32,15 @@ export function explainedFile(error: unknown, what: string): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const reason = REASONS[code];
   return reason ? new UserError(`${what}: ${reason}.`, 1, { cause: error }) : error;
+}
+
+/** Makes a folder, with those that it lies in, unless it is there. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw explainedFile(error, `The folder ${path} cannot be made`);
+  }
 }
 
 /** Writes a file whole or not at all: under another name first, which then replaces what was there. */

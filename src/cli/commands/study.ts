@@ -5,7 +5,7 @@ import { nativeEngine } from '../../eval/native/engine.ts';
 import { HASHING_ARMS } from '../../search/study/arms.ts';
 import { HASHING_BITS, type HashingStudy, hashingStudy } from '../../search/study/hashing.ts';
 import { didYouMean } from '../../suggest.ts';
-import { writeWhole } from '../files.ts';
+import { makeFolder, writeWhole } from '../files.ts';
 import { INTERRUPTED, interruptibly } from '../interrupt.ts';
 import { countFrom, jsonOption } from '../options.ts';
 import { note, print, printJson, quoted } from '../output.ts';
@@ -109,6 +109,9 @@ async function study(options: StudyOptions): Promise<void> {
   const engine = nativeEngine();
   const planned = studyOf(options, engine.numerics);
   if (options.dryRun) return tellStudyPlan(studyPlan(planned, engine, options.workers), options);
+  const folder = options.output ?? options.dir;
+  // Both now, so that what is wrong with them is told before hours of work.
+  for (const path of [options.dir, folder]) makeFolder(path);
   const findings = await interruptibly(
     (signal) => conduct(planned, { workers: options.workers, signal, say: note }),
     note,
@@ -119,7 +122,6 @@ async function study(options: StudyOptions): Promise<void> {
     return note(`To go on: evolayer ${process.argv.slice(2).map(quoted).join(' ')}`);
   }
   const data = hashingData(planned, findings);
-  const folder = options.output ?? options.dir;
   const { figureOf } = await import('../study/figure.ts');
   writeWhole(join(folder, 'data.json'), `${JSON.stringify(data, null, 1)}\n`);
   writeWhole(join(folder, 'figure.svg'), await figureOf(data));

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { checkDataset } from '../../eval/data.ts';
@@ -15,7 +15,7 @@ import {
 } from '../../search/study/quality.ts';
 import { resultOf } from '../../search/study/result.ts';
 import { type RunContext, runToBudget } from '../../search/study/runs.ts';
-import { explainedFile, readJson, writeWhole } from '../files.ts';
+import { readJson, writeWhole } from '../files.ts';
 import { duration, percent } from '../output.ts';
 import type { Finding, Findings } from './data.ts';
 
@@ -30,14 +30,13 @@ export interface Conditions {
 class Interrupted extends Error {}
 
 /**
- * Conducts a study, or what is left of it: all that is done is kept in its folder. Null where the signal
- * ended it.
+ * Conducts a study, or what is left of it: all that is done is kept in its folder, which must be there.
+ * Null where the signal ended it.
  */
 export async function conduct(
   study: HashingStudy,
   conditions: Conditions,
 ): Promise<Findings | null> {
-  makeFolder(study.folder);
   const { dataset } = study.base.protocol;
   checkDataset(dataset.name);
   const { workers, signal } = conditions;
@@ -53,14 +52,6 @@ export async function conduct(
   } catch (error) {
     if (error instanceof Interrupted && signal.aborted) return null;
     throw error;
-  }
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw explainedFile(error, `The folder ${folder} cannot be made`);
   }
 }
 
