@@ -5,6 +5,7 @@ import { UserError } from '../src/errors.ts';
 import { nativeEngine } from '../src/eval/native/engine.ts';
 import { chooseVariant } from '../src/eval/native/machine.ts';
 import { Bench, type Group } from './context.ts';
+import { cache } from './groups/cache.ts';
 import { calls } from './groups/calls.ts';
 import { candidate } from './groups/candidate.ts';
 import { commands } from './groups/commands.ts';
@@ -29,6 +30,7 @@ const GROUPS: readonly Group[] = [
   calls,
   workers,
   coordinator,
+  cache,
   search,
   commands,
 ];

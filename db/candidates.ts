@@ -113,6 +113,24 @@ export interface LastOfFunction {
 const COLUMNS = `run, idx, genome, structural_key, functional_key, origin, parent, baseline, tier,
   repeat, outcome, numbers, evaluations, fitness`;
 
+/** Adds functions, the newest first, up to `size` of them. In blocks, since rows one by one take three times as long. */
+function collect(
+  found: Set<string>,
+  size: number,
+  read: (page: { before: number; count: number }) => unknown[],
+): void {
+  const count = Math.min(size, BLOCK);
+  let before = Number.MAX_SAFE_INTEGER;
+  while (found.size < size) {
+    const rows = read({ before, count }) as [number, string][];
+    for (const [, key] of rows) if (found.size < size) found.add(key);
+    if (rows.length < count) return;
+    before = rows.at(-1)![0];
+  }
+}
+
+const BLOCK = 100_000;
+
 export function candidateRepository(db: Database) {
   const insert = db.prepare(
     `INSERT INTO candidates (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -143,14 +161,20 @@ export function candidateRepository(db: Database) {
     SELECT repeat FROM candidates
     WHERE functional_key = ? AND run = ? AND repeat IS NOT NULL ORDER BY idx DESC LIMIT 1`)
     .pluck();
-  // A run's own candidates come after all that it sees of others, and are numbered in their order.
-  const lastFunctions = db
-    .prepare(`
-    SELECT functional_key FROM candidates
-    WHERE functional_key IS NOT NULL AND (run = $run OR
-      (id <= $horizon AND run IN (SELECT id FROM runs WHERE protocol_key = $protocolKey)))
-    GROUP BY functional_key ORDER BY max(id) DESC LIMIT $count`)
-    .pluck();
+  // The newest first, each with its number, from which the next block goes on.
+  const functions = (number: string, where: string) =>
+    db
+      .prepare(`
+      SELECT ${number}, functional_key FROM candidates
+      WHERE functional_key IS NOT NULL AND ${where} ORDER BY ${number} DESC LIMIT $count`)
+      .raw();
+  const ownFunctions = functions('idx', 'run = $run AND idx < $before');
+  // With the plus sign in the order of numbers, of which few are needed, and not run by run.
+  const othersFunctions = functions(
+    'id',
+    `id <= $horizon AND id < $before
+      AND +run IN (SELECT id FROM runs WHERE protocol_key = $protocolKey)`,
+  );
   const youngest = db.prepare(`
     SELECT ${COLUMNS} FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
@@ -240,14 +264,18 @@ export function candidateRepository(db: Database) {
       (lastRepeat.get(key, run) as number | undefined) ?? null,
 
     /**
-     * The functions that were proposed last, by a run and by those of the same protocol as far as it sees
-     * them; `count` at most, each once, in the order of their last proposals.
+     * The functions that were proposed last, by a run and before it by those of the same protocol as far as
+     * it sees them; `count` at most, each once, in the order of their last proposals.
      */
-    lastFunctions: (
+    lastFunctions(
       { id, protocolKey, horizon }: Pick<Run, 'id' | 'protocolKey' | 'horizon'>,
       count: number,
-    ): string[] =>
-      (lastFunctions.all({ run: id, protocolKey, horizon, count }) as string[]).reverse(),
+    ): string[] {
+      const found = new Set<string>();
+      collect(found, count, (page) => ownFunctions.all({ run: id, ...page }));
+      collect(found, count, (page) => othersFunctions.all({ horizon, protocolKey, ...page }));
+      return [...found].reverse();
+    },
 
     /** How many of the run's proposals, baselines not counted, compute this function: takes longer the more they are. */
     timesProposed: (key: string, run: number): number => timesProposed.get(key, run) as number,

@@ -127,6 +127,10 @@ export class Flight implements InFlight {
     return this.#functions.get(functionalKey) ?? null;
   }
 
+  functions(): string[] {
+    return this.#entries.flatMap(({ screened }) => screened.functionalKey ?? []);
+  }
+
   lastRepeat(functionalKey: string): number | null {
     return this.#evaluating.get(functionalKey)?.repeat ?? null;
   }

@@ -50,6 +50,8 @@ export type Screening = { readonly screened: Screened } /** It is nothing to tra
 export interface InFlight extends StructuresInFlight {
   /** What a function will be worth after the last of them that computes it. */
   function(functionalKey: string): Flying | null;
+  /** The functions that they compute, in their order. */
+  functions(): Iterable<string>;
   /** The last evaluation of a function that one of them caused; null where none did. */
   lastRepeat(functionalKey: string): number | null;
 }
@@ -79,9 +81,10 @@ export class Funnel {
     this.#store = store;
     this.#run = run;
     this.#config = config;
-    const { by, capacity } = config.cache;
-    const last = by === 'nothing' ? [] : store.candidates.lastFunctions(run, capacity);
-    this.#recency = new Recency(capacity, last);
+    // Of other runs there were as many as their numbers say, at most.
+    const last = store.candidates.lastIndex(run.id) ?? 0;
+    const proposals = run.horizon + config.baselines.length + config.warmStart.length + last + 1;
+    this.#recency = new Recency(config.cache.capacity, proposals);
   }
 
   screen(index: number, { genome, origin, identity }: Identified, inFlight: InFlight): Screening {
@@ -112,9 +115,12 @@ export class Funnel {
     recognised: boolean,
     inFlight: InFlight,
   ): Worth | Flying | null {
-    const { by } = this.#config.cache;
+    const { by, capacity } = this.#config.cache;
     if (by === 'nothing') return null;
-    const isRemembered = this.#recency.touch(functionalKey);
+    const isRemembered = this.#recency.touch(functionalKey, () => [
+      ...this.#store.candidates.lastFunctions(this.#run, capacity),
+      ...inFlight.functions(),
+    ]);
     if (!isRemembered || (by === 'structure' && !recognised)) return null;
     return inFlight.function(functionalKey) ?? this.#committed(functionalKey, index);
   }

@@ -3,21 +3,33 @@ import { LRUCache } from 'lru-cache';
 /**
  * The functions that were proposed last, `capacity` of them at most. As every proposal counts, these follow
  * from the order of the proposals alone: the functions with the latest last proposals.
+ *
+ * As long as there were no more proposals than that, nothing can have been forgotten, and nothing is kept.
  */
 export class Recency {
-  readonly #keys: LRUCache<string, true>;
+  readonly #capacity: number;
+  /** How many proposals there were, or more. */
+  #proposals: number;
+  #keys: LRUCache<string, true> | null = null;
 
-  /** `oldestFirst`: those that were proposed so far, each once, in the order of their last proposals. */
-  constructor(capacity: number, oldestFirst: Iterable<string>) {
-    // By size: with a number of entries, memory for all of them would be taken at once.
-    this.#keys = new LRUCache({ maxSize: capacity, sizeCalculation: () => 1 });
-    for (const key of oldestFirst) this.#keys.set(key, true);
+  constructor(capacity: number, proposals: number) {
+    this.#capacity = capacity;
+    this.#proposals = proposals;
   }
 
-  /** Notes that a function is proposed. True where it was there before. */
-  touch(functionalKey: string): boolean {
-    if (this.#keys.get(functionalKey)) return true;
-    this.#keys.set(functionalKey, true);
-    return false;
+  /**
+   * Notes that a function is proposed. False where it was proposed before and is forgotten; what this is for
+   * a function that is new says nothing. `past` gives the functions of the proposals before in their order;
+   * what lies before the last `capacity` different ones may be left out.
+   */
+  touch(functionalKey: string, past: () => Iterable<string>): boolean {
+    if (!this.#keys) {
+      if (++this.#proposals <= this.#capacity) return true;
+      this.#keys = new LRUCache({ max: this.#capacity });
+      for (const key of past()) this.#keys.set(key, true);
+    }
+    const isThere = this.#keys.get(functionalKey) === true;
+    if (!isThere) this.#keys.set(functionalKey, true);
+    return isThere;
   }
 }
