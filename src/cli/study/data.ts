@@ -42,6 +42,8 @@ export interface Summary {
   readonly partialRate: Estimate;
   /** False hits among the hits. */
   readonly falseRate: Estimate;
+  /** Seconds of all workers in evaluations: how equal the training was by the clock. */
+  readonly training: Estimate;
   /** Seconds of keys and probes over those of evaluations. */
   readonly screening: Estimate;
   /** Null where a run found no layer. */
@@ -153,6 +155,7 @@ function summary(runs: readonly RunData[]): Summary {
     },
     partialRate: over((run) => share(run.partialHits, run.withFunction)),
     falseRate: over(({ falseHits, hits }) => share(falseHits, hits.structural + hits.functional)),
+    training: over(({ seconds }) => seconds.evaluating),
     screening: over(({ seconds }) => share(seconds.screening, seconds.evaluating)),
     best: found ? over(({ best }) => best!.fitness) : null,
     quality: found ? over(freshMean) : null,

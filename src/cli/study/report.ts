@@ -40,6 +40,7 @@ const COVERAGE: readonly Column<ArmData>[] = [
   right('known by structure', ({ hitRate }) => shareOf(hitRate.structural)),
   right('by function', ({ hitRate }) => shareOf(hitRate.functional)),
   right('evaluated once more', ({ partialRate }) => shareOf(partialRate)),
+  right('training', ({ training }) => `${number(training, 0)} s`),
   right('keys / training', ({ screening }) => shareOf(screening)),
 ];
 const WORTH: readonly Column<ArmData>[] = [
@@ -116,7 +117,7 @@ const bitsSection = (data: HashingData): string[] => [
 const methodSection = (): string[] => [
   '## How it is counted',
   [
-    `- *Budget.* A full evaluation is the training of one candidate to the end, on every anchor of the protocol, with the quality tests and validations. Evaluations that end sooner count for the multiply-adds that they took, a training step as three forward passes; so the budget is the same on every machine. A run ends with the candidate whose evaluation reaches its budget. The known layers that it begins with are paid for like all others, and count as no proposals.`,
+    `- *Budget.* A full evaluation is the training of one candidate to the end, on every anchor of the protocol, with the quality tests and validations. Evaluations that end sooner count for the multiply-adds that they took, a training step as three forward passes; so the budget is the same on every machine. What the layers themselves cost is left out of it: *training* says, in seconds of one worker, how equal it was by the clock. A run ends with the candidate whose evaluation reaches its budget. The known layers that it begins with are paid for like all others, and count as no proposals.`,
     '- *Outside the budget*: keys and probes, for which the measured time stands in the table, over that of the training; and what comes after the run. No hits are audited.',
     '- *proposals*: layers covered within the budget, whatever became of them. *over no-cache*: their ratio for the same seed, as a geometric mean.',
     '- *known by structure, by function*: proposals that took over an earlier evaluation, *evaluated once more*: proposals that were recognised and evaluated all the same; as shares of the proposals that have a function at all.',
