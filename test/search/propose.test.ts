@@ -286,4 +286,17 @@ describe('the tabu list', () => {
       expect(await timesOf({ limit, attempts: 1 })).toBeGreaterThan(limit);
     },
   );
+
+  test('does not count the known layers that a run begins with', async () => {
+    const space = { ...only('max'), genomeNodes: 1, algorithm: 'random', baselines: ['ReLU'] };
+    // With the lookahead the known layer is in flight while the first proposals are made.
+    const config = evolving({ ...space, warmStart: [], lookahead: 50, tabu: { limit: 1 } });
+    const { candidates } = await searchIn({ config });
+    const [known, ...proposals] = candidates;
+    expect(known).toMatchObject({ index: -1, origin: { kind: 'baseline', name: 'ReLU' } });
+    const again = proposals.filter((c) => c.functionalKey === known?.functionalKey);
+    expect(again.slice(0, 1)).toMatchObject([{ origin: { kind: 'random' }, tier: 'structural' }]);
+    expect(again[0]?.index).toBeLessThan(config.lookahead);
+    expect(again).toHaveLength(1);
+  });
 });
