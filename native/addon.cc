@@ -284,28 +284,30 @@ napi_value prepare(napi_env env, napi_callback_info info) {
   return number;
 }
 
-/** run(machine, number of the program, images, share, shares): a share of its work; of several instructions only all */
+/** run(machine, number of the program, images, share, shares, before, total): a share of its work; of several instructions only all */
 napi_value run(napi_env env, napi_callback_info info) {
-  const Arguments<5> args(env, info);
+  const Arguments<7> args(env, info);
   Machine* machine = args.complete ? machineOf(env, args.values[0]) : nullptr;
   uint32_t number;
-  int32_t images;
+  Batch batch;
   Share share;
   if (!machine || napi_get_value_uint32(env, args.values[1], &number) != napi_ok ||
-      number >= machine->programs.size() || napi_get_value_int32(env, args.values[2], &images) != napi_ok ||
-      images < 1 || images > machine->images || napi_get_value_int32(env, args.values[3], &share.index) != napi_ok ||
+      number >= machine->programs.size() || napi_get_value_int32(env, args.values[2], &batch.images) != napi_ok ||
+      batch.images < 1 || batch.images > machine->images || napi_get_value_int32(env, args.values[3], &share.index) != napi_ok ||
       napi_get_value_int32(env, args.values[4], &share.count) != napi_ok || share.index < 0 ||
-      share.index >= share.count)
-    return fail(env, "internal: run(machine, program, images, share, shares)");
+      share.index >= share.count || napi_get_value_int32(env, args.values[5], &batch.before) != napi_ok ||
+      napi_get_value_int32(env, args.values[6], &batch.total) != napi_ok || batch.before < 0 ||
+      batch.before > batch.total - batch.images)
+    return fail(env, "internal: run(machine, program, images, share, shares, before, total)");
   const std::vector<int32_t>& words = machine->programs[number].words;
   if (share.count > 1 && (words.empty() || size_t(words[1]) != words.size()))
     return fail(env, "internal: a share of several instructions");
-  share.count = std::min(share.count, images);
+  share.count = std::min(share.count, batch.images);
   if (share.index >= share.count) return nullptr;
   float* arena = machine->arena.floats();
   for (const Piece& piece : machine->programs[number].pieces) {
     const Watch watch(arena, machine->floats, piece.touched);
-    const int status = machine->variant->run(arena, piece.blob.get(), machine->scratch.get(), images, share);
+    const int status = machine->variant->run(arena, piece.blob.get(), machine->scratch.get(), batch, share);
     if (status == kLabelOutOfRange) return fail(env, "internal: a label that is no class of the network");
   }
   return nullptr;

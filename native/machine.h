@@ -22,6 +22,14 @@ struct Share {
   int index, count;
 };
 
+/** The images of one run: `images` of a batch of `total`, after `before` others that earlier runs had. */
+struct Batch {
+  int images, before, total;
+
+  /** Whether sums over the batch go on from what earlier runs left. */
+  constexpr bool continues() const { return before > 0; }
+};
+
 /** The kernels, compiled for one instruction set. Programs that come here have passed `check`. */
 struct Variant {
   const char* name;
@@ -30,7 +38,7 @@ struct Variant {
   /** Writes `blobBytes` to `blob`, which is aligned to 64 bytes. It points into the arena and into `words`. */
   void (*decode)(float* arena, const int32_t* words, size_t count, void* blob);
   /** A share of every instruction; instructions that cannot be divided run with the first. */
-  int (*run)(float* arena, const void* blob, float* scratch, int images, Share share);
+  int (*run)(float* arena, const void* blob, float* scratch, Batch batch, Share share);
   /** `iterations` of independent multiply-adds; returns how many operations (two each) that were. */
   double (*exercise)(int64_t iterations);
 #ifdef EVOLAYER_SANITIZE

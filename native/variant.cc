@@ -87,10 +87,10 @@ void decode(float* arena, const int32_t* words, size_t count, void* blob) {
 }
 
 /** Runs an instruction that works image by image on some of the images; false where it does not. */
-bool runImages(const Step& step, float* arena, float* scratch, int images, Share share) {
+bool runImages(const Step& step, float* arena, float* scratch, Batch batch, Share share) {
   const int32_t* w = step.words;
   constexpr int T = kTensorWords;
-  const int begin = beginOf(share, images), n = endOf(share, images) - begin;
+  const int begin = beginOf(share, batch.images), n = endOf(share, batch.images) - begin;
   const auto tensor = [&](int at) { return fromImage(tensorAt(w + at), begin); };
   switch (step.code) {
     case Instruction::Conv: {
@@ -125,22 +125,23 @@ bool runImages(const Step& step, float* arena, float* scratch, int images, Share
     case Instruction::Add: return addTensors(tensor(0), tensor(T), tensor(2 * T), arena, n), true;
     case Instruction::Copy: return copyTensor(tensor(0), tensor(T), arena, n), true;
     case Instruction::ZeroHalo: return zeroHalo(tensor(0), arena, n), true;
-    case Instruction::Sweep: return runSweep(*step.sweep, begin, begin + n, images), true;
+    case Instruction::Sweep: return runSweep(*step.sweep, begin, begin + n, batch), true;
     default: return false;
   }
 }
 
 /** Runs an instruction that sums over all images. */
-Status runSums(const Step& step, float* arena, float* scratch, int images, Share share) {
+Status runSums(const Step& step, float* arena, float* scratch, Batch batch, Share share) {
   const int32_t* w = step.words;
   constexpr int T = kTensorWords;
+  const int images = batch.images;
   switch (step.code) {
     case Instruction::ConvWeightGradient:
-      weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, images, share);
+      weightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena, batch, share);
       return kDone;
     case Instruction::DepthwiseWeightGradient:
       depthwiseWeightGradient(tensorAt(w), tensorAt(w + T), arena + w[2 * T], {w[2 * T + 1], w[2 * T + 2]}, arena,
-                              images, share);
+                              batch, share);
       return kDone;
     default: break;
   }
@@ -151,16 +152,16 @@ Status runSums(const Step& step, float* arena, float* scratch, int images, Share
       break;
     case Instruction::DenseGradient: {
       const Tensor &x = tensorAt(w), &dy = tensorAt(w + T + 1), &dx = tensorAt(w + 2 * T + 1);
-      denseWeightGradient(x, dy, arena + w[3 * T + 2], arena + w[3 * T + 3], arena, images);
+      denseWeightGradient(x, dy, arena + w[3 * T + 2], arena + w[3 * T + 3], arena, batch);
       denseInputGradient(dy, arena + w[T], dx, w[3 * T + 1] != 0, arena, scratch, images);
       break;
     }
     case Instruction::Loss:
       return loss(tensorAt(w), reinterpret_cast<const int32_t*>(arena + w[T]), tensorAt(w + T + 1),
-                  reinterpret_cast<double*>(arena + w[2 * T + 1]), arena, images);
+                  reinterpret_cast<double*>(arena + w[2 * T + 1]), arena, batch);
     case Instruction::Sgd: sgd(arena + w[0], arena + w[1], arena + w[2], w[3], arena + w[4], w[5] != 0); break;
     case Instruction::Zero: std::memset(arena + w[0], 0, sizeof(float) * w[1]); break;
-    case Instruction::Small: runSmall(*step.sweep, images); break;
+    case Instruction::Small: runSmall(*step.sweep, batch); break;
     default: break;
   }
   return kDone;
@@ -198,13 +199,13 @@ class FlushDenormals {
   Word before_;
 };
 
-int run(float* arena, const void* blob, float* scratch, int images, Share share) {
+int run(float* arena, const void* blob, float* scratch, Batch batch, Share share) {
   const FlushDenormals flush;
   const Program& program = *static_cast<const Program*>(blob);
   for (int i = 0; i < program.count; i++) {
     const Step& step = program.steps[i];
-    if (runImages(step, arena, scratch, images, share)) continue;
-    if (const Status status = runSums(step, arena, scratch, images, share)) return status;
+    if (runImages(step, arena, scratch, batch, share)) continue;
+    if (const Status status = runSums(step, arena, scratch, batch, share)) return status;
   }
   return kDone;
 }

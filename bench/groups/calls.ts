@@ -53,7 +53,8 @@ class Step {
 
   constructor(anchor: string, variant: Variant) {
     const network = ANCHORS.get(anchor)!.network(IMAGE, CLASSES);
-    const layer = KNOWN_LAYERS.find(({ name }) => name === 'EvoNorm-S0')!.layer;
+    // With a moment over the batch, so that every instruction has the whole batch.
+    const layer = KNOWN_LAYERS.find(({ name }) => name === 'EvoNorm-B0')!.layer;
     const plan = compile(network, layer, { ...SETTINGS, batch: BATCH }, lanesOf(variant));
     const machine = new Machine(variant, plan.floats, BATCH);
     const floats = new Float32Array(machine.arena);

@@ -174,7 +174,7 @@ DepthwisePatch depthwisePatchFor(int size, int inputs) {
 
 /** Sums of a patch are added to the rest, so that rounding errors do not grow with the batch. Shares as in `weightGradient`. */
 inline void depthwiseWeightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel kernel, float* arena,
-                                    int images, Share share) {
+                                    Batch batch, Share share) {
   DepthwiseWeights job;
   job.kernel = kernel;
   job.channels = x.channels;
@@ -191,10 +191,11 @@ inline void depthwiseWeightGradient(const Tensor& x, const Tensor& dy, float* dw
   const int together = whole ? static_cast<int>(most<int64_t>(1, floats / image)) : 1;
   const auto run =
       kernel.stride == 1 ? depthwisePatchFor<1>(kernel.size, inputs) : depthwisePatchFor<2>(kernel.size, inputs);
-  const int across = ceilDiv(dy.height, rows), count = ceilDiv(images, together) * across;
+  const int across = ceilDiv(dy.height, rows), count = ceilDiv(batch.images, together) * across;
   for (int n = beginOf(share, count); n < endOf(share, count); n++) {
     const int i = n / across * together, r = n % across * rows;
-    run(job, {i, least(together, images - i), r, least(rows, dy.height - r), dy.width, n == 0});
+    const bool fresh = n == 0 && !batch.continues();
+    run(job, {i, least(together, batch.images - i), r, least(rows, dy.height - r), dy.width, fresh});
   }
 }
 

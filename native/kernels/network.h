@@ -80,18 +80,18 @@ inline void denseInputGradient(const Tensor& dy, const float* weights, const Ten
   multiply(job, scratch);
 }
 
-inline void denseWeightGradient(const Tensor& x, const Tensor& dy, float* dw, float* db, float* arena, int images) {
+inline void denseWeightGradient(const Tensor& x, const Tensor& dy, float* dw, float* db, float* arena, Batch batch) {
   Outer job;
-  job.images = images;
+  job.images = batch.images;
   job.height = job.width = 1;
   job.x = readOnly(gridOf(arena, x));
   job.dy = readOnly(gridOf(arena, dy));
   job.inputs = x.channels;
   job.outputs = dy.channels;
-  forParts(job, {0, 1}, [&](const Outer& part, bool fresh) { outer(part, dw, fresh); });
+  forParts(job, {0, 1}, [&](const Outer& part, bool fresh) { outer(part, dw, fresh && !batch.continues()); });
   forChannels(dy.channels, [&](int channel, int n) {
-    Float<kLanes> sum = wide(0);
-    for (int i = 0; i < images; i++) sum += load<kLanes>(job.dy.at(i, 0, 0) + channel);
+    Float<kLanes> sum = batch.continues() ? load<kLanes>(db + channel) : wide(0);
+    for (int i = 0; i < batch.images; i++) sum += load<kLanes>(job.dy.at(i, 0, 0) + channel);
     storeUpTo<kLanes>(db + channel, sum, n);
   });
 }
@@ -112,14 +112,14 @@ inline double crossEntropy(const float* logits, int classes, int label, double s
 }
 
 inline Status loss(const Tensor& logits, const int32_t* labels, const Tensor& gradient, double* result, float* arena,
-                   int images) {
+                   Batch batch) {
   const Grid<float> from = gridOf(arena, logits), to = gridOf(arena, gradient);
-  result[0] = result[1] = 0;
-  for (int i = 0; i < images; i++) {
+  if (!batch.continues()) result[0] = result[1] = 0;
+  for (int i = 0; i < batch.images; i++) {
     if (labels[i] < 0 || labels[i] >= logits.channels) return kLabelOutOfRange;
     bool correct;
     float* target = gradient.offset < 0 ? nullptr : to.at(i, 0, 0);
-    result[0] += crossEntropy(from.at(i, 0, 0), logits.channels, labels[i], 1.0 / images, target, correct);
+    result[0] += crossEntropy(from.at(i, 0, 0), logits.channels, labels[i], 1.0 / batch.total, target, correct);
     result[1] += correct;
   }
   return kDone;

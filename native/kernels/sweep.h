@@ -211,13 +211,13 @@ EVOLAYER_INLINE void runTileRecord(const DecodedRecord& r, const Sweep& sweep, c
   runReduction(r, {dst, a, b, r.a.step, r.b.step, count, sweep.period, fresh}, sweep.channels);
 }
 
-inline void finish(const DecodedRecord& r, const Sweep& sweep, int image, int images) {
+inline void finish(const DecodedRecord& r, const Sweep& sweep, int image, Batch batch) {
   float* dst = r.dst.inImage(image);
   const float* a = r.a.inImage(image);
   const int channels = sweep.channels, period = sweep.period, size = r.words.p1;
   switch (r.words.code) {
     case Record::Moment: {
-      const double share = 1.0 / (double(r.words.p2) * (r.words.c == 1 ? images : 1));
+      const double share = 1.0 / (double(r.words.p2) * (r.words.c == 1 ? batch.images : 1));
       return moments(dst, a, channels, period, size, share, static_cast<MomentKind>(r.words.p0));
     }
     case Record::Fold:
@@ -229,7 +229,7 @@ inline void finish(const DecodedRecord& r, const Sweep& sweep, int image, int im
     case Record::Spread:
       return perGroup(dst, channels, period, 1, [&](int channel) { return a[channel]; });
     default:  // gather
-      std::memcpy(dst, a, sizeof(float) * channels);
+      for (int c = 0; c < channels; c++) dst[c] = batch.continues() ? dst[c] + a[c] : a[c];
   }
 }
 
@@ -238,39 +238,39 @@ EVOLAYER_INLINE bool isReduction(Record code) {
 }
 
 /** A record on slots alone. */
-inline void runSlotRecord(const DecodedRecord& r, const Sweep& sweep, int image, int images) {
+inline void runSlotRecord(const DecodedRecord& r, const Sweep& sweep, int image, Batch batch) {
   float* dst = r.dst.inImage(image);
   const float *a = r.a.inImage(image), *b = r.b.inImage(image);
   if (r.elementwise) return r.elementwise({dst, a, b, r.c.inImage(image), sweep.period, sweep.period, false});
-  if (!isReduction(r.words.code)) return finish(r, sweep, image, images);
+  if (!isReduction(r.words.code)) return finish(r, sweep, image, batch);
   const bool fresh = r.words.p0 == 0 || image == 0;
   runReduction(r, {dst, a, b, 0, 0, sweep.channels, sweep.period, fresh}, sweep.channels);
 }
 
-EVOLAYER_INLINE void runSlotRecords(const RecordList& list, const Sweep& sweep, int image, int images) {
-  for (int i = 0; i < list.count; i++) runSlotRecord(list.records[i], sweep, image, images);
+EVOLAYER_INLINE void runSlotRecords(const RecordList& list, const Sweep& sweep, int image, Batch batch) {
+  for (int i = 0; i < list.count; i++) runSlotRecord(list.records[i], sweep, image, batch);
 }
 
-inline void runPass(const Pass& pass, const Sweep& sweep, int image, int images) {
+inline void runPass(const Pass& pass, const Sweep& sweep, int image, Batch batch) {
   const int pixels = sweep.height * sweep.width;
-  runSlotRecords(pass.prelude, sweep, image, images);
+  runSlotRecords(pass.prelude, sweep, image, batch);
   if (pass.tile.count > 0)
     for (int first = 0; first < pixels; first += sweep.tilePixels) {
       const Tile tile{image, first, least(sweep.tilePixels, pixels - first)};
       for (int i = 0; i < pass.tile.count; i++) runTileRecord(pass.tile.records[i], sweep, tile);
     }
-  runSlotRecords(pass.epilogue, sweep, image, images);
+  runSlotRecords(pass.epilogue, sweep, image, batch);
 }
 
 /** Images `begin` to `end` of all. */
-inline void runSweep(const Sweep& sweep, int begin, int end, int images) {
+inline void runSweep(const Sweep& sweep, int begin, int end, Batch batch) {
   for (int image = begin; image < end; image++)
-    for (int p = 0; p < sweep.passCount; p++) runPass(sweep.passes[p], sweep, image, images);
+    for (int p = 0; p < sweep.passCount; p++) runPass(sweep.passes[p], sweep, image, batch);
 }
 
 /** Once; the number of images matters to moments over the batch alone. */
-inline void runSmall(const Sweep& sweep, int images) {
-  runSlotRecords(sweep.passes[0].prelude, sweep, 0, images);
+inline void runSmall(const Sweep& sweep, Batch batch) {
+  runSlotRecords(sweep.passes[0].prelude, sweep, 0, batch);
 }
 
 }  // namespace

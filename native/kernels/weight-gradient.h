@@ -112,10 +112,10 @@ EVOLAYER_INLINE void forParts(const Outer& job, Share share, F&& f) {
 }
 
 /** A share of the sum, which its first share starts: taken in order, shares give the same bits however many they are. */
-inline void weightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel kernel, float* arena, int images,
+inline void weightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel kernel, float* arena, Batch batch,
                            Share share) {
   Outer job;
-  job.images = images;
+  job.images = batch.images;
   job.height = dy.height;
   job.width = dy.width;
   job.x = readOnly(gridOf(arena, x));
@@ -128,7 +128,7 @@ inline void weightGradient(const Tensor& x, const Tensor& dy, float* dw, Kernel 
   job.outputs = dy.channels;
   forParts(job, share, [&](Outer part, bool fresh) {
     for (int k = 0; k < kernel.size; k++, part.x.base += xRow)
-      outer(part, dw + int64_t(k) * job.inputs * job.outputs, fresh);
+      outer(part, dw + int64_t(k) * job.inputs * job.outputs, fresh && !batch.continues());
   });
 }
 

@@ -99,7 +99,7 @@ test('networks lists every anchor with its size', async () => {
     expect(image).toEqual({ height: 14, width: 14, channels: 1 });
     expect(memory.total - memory.activations).toBe(3 * 4 * parameters);
     const network = anchorNamed(anchor).network(image, classes);
-    const { layer } = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
+    const { layer } = ZOO.find(({ name }) => name === 'EvoNorm-B0')!;
     const setup = { batch: 32, groups: 8, momentum: 0.9, weightDecay: 0, movingDecay: 0.9 };
     const used = 4 * compile(network, layer, setup, 16).floats;
     expect(memory.total).toBeLessThanOrEqual(used);

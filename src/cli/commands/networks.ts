@@ -14,7 +14,8 @@ import { note, print, printJson, table } from '../output.ts';
 const { dataset, pool, batch, groups, anchor } = PROTOCOL_FLAGS;
 const FLAGS = { dataset, pool, batch, groups, anchor };
 
-const LAYER = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
+/** A step of layers with a moment over the batch holds the whole batch; the others may run it in blocks. */
+const LAYER = ZOO.find(({ name }) => name === 'EvoNorm-B0')!;
 
 /** Of AVX-512; the padding that other vectors need differs by a few bytes. */
 const LANES = 16;

@@ -20,6 +20,8 @@ import { ShapedLayer } from './shaped-layer.ts';
 export interface Plan {
   /** Size of the arena, floats. */
   readonly floats: number;
+  /** The most images that a run may have: all of a batch, or a block of them. */
+  readonly block: number;
   readonly programs: {
     /** Forward and backward, parameters untouched. */
     readonly gradient: Int32Array;
@@ -49,14 +51,40 @@ export interface Fill {
   readonly value: number;
 }
 
-/** Compiles `network` with `layer` in its slots, for a machine of `lanes` lanes. */
+/** The arena, in floats, beyond which a batch is run in blocks, and how much of it the images of a block may take. */
+export interface WorkingSet {
+  readonly most: number;
+  readonly wanted: number;
+}
+
+/**
+ * A step with more memory than the caches hold waits for it a fifth of its time and more. Blocks of about 4 MB were
+ * fastest; what the minis take, up to half of `most`, gains little from blocks, and less than compiling twice costs.
+ */
+const WORKING_SET: WorkingSet = { most: 1 << 22, wanted: 1 << 20 };
+
+/** With fewer images the large anchors got slower again: weights are packed anew for each block. */
+const LEAST_BLOCK = 4;
+
+/**
+ * Compiles `network` with `layer` in its slots, for a machine of `lanes` lanes. Where the arena of a whole batch
+ * is large, and no layer has a moment over the batch, the plan is one for blocks of images.
+ */
 export function compile(
   network: Network,
   layer: LayerGraph,
   setup: TrainingSetup,
   lanes: number,
+  workingSet = WORKING_SET,
 ): Plan {
-  return new Compilation(network, new ShapedLayer(layer, setup, lanes)).plan();
+  const of = (batch: number) =>
+    new Compilation(network, new ShapedLayer(layer, { ...setup, batch }, lanes));
+  const whole = of(setup.batch);
+  if (whole.floats <= workingSet.most || whole.hasBatchMoments) return whole.plan();
+  // Twice, since what is kept and what is computed again depends on the size.
+  const estimate = of(whole.blockFor(setup.batch, workingSet));
+  const block = estimate.blockFor(setup.batch, workingSet);
+  return (block < estimate.block ? of(block) : estimate).plan();
 }
 
 /**
@@ -118,6 +146,21 @@ class Compilation {
     return this.#arena.size + SLACK;
   }
 
+  get block(): number {
+    return this.#setup.batch;
+  }
+
+  get hasBatchMoments(): boolean {
+    return [...this.#layers.values()].some(({ moving }) => moving.length > 0);
+  }
+
+  /** How many images of a batch have the working set that is wanted, judging by this one; blocks are of about equal size. */
+  blockFor(batch: number, { wanted }: WorkingSet): number {
+    const perImage = (this.floats - 3 * this.#offsets.parameterCount) / this.block;
+    const fitting = Math.min(batch, Math.max(LEAST_BLOCK, Math.floor(wanted / perImage)));
+    return Math.ceil(batch / Math.ceil(batch / fitting));
+  }
+
   plan(): Plan {
     const writers = this.#emit();
     const registers = this.#arena.allocate(this.#registers.floats);
@@ -136,6 +179,7 @@ class Compilation {
     return {
       ...this.#offsets,
       floats: this.floats,
+      block: this.block,
       programs,
       constants: [...this.#constants.values()],
       moving,

@@ -1,20 +1,26 @@
-import type { LayerGraph } from '../../graph/graph.ts';
 import type { Engine, Session, TrainingSetup } from '../engine.ts';
 import type { Network } from '../network.ts';
-import { compile, type Fill, type Plan } from './compile.ts';
+import { compile, type Fill, type Plan, type WorkingSet } from './compile.ts';
 import { chooseVariant, type Handle, lanesOf, Machine, type Variant } from './machine.ts';
 import { segments } from './segments.ts';
 
 /**
  * The engine of compiled layers and hand-written kernels; one thread per session. `variant` names a kernel
- * variant; the best that this CPU runs otherwise, or what EVOLAYER_NATIVE_VARIANT names.
+ * variant; the best that this CPU runs otherwise, or what EVOLAYER_NATIVE_VARIANT names. `workingSet` says from
+ * which size on batches are run in blocks.
  * Throws a UserError where the addon cannot be loaded or the CPU lacks the variant.
  */
-export function nativeEngine(variant?: Variant): Engine {
+export function nativeEngine(variant?: Variant, workingSet?: WorkingSet): Engine {
   const chosen = chooseVariant(variant);
   return {
     numerics: `native/${chosen}`,
-    open: (network, layer, setup) => new NativeSession(network, layer, setup, chosen),
+    open: (network, layer, setup) =>
+      new NativeSession(
+        network,
+        setup,
+        compile(network, layer, setup, lanesOf(chosen), workingSet),
+        chosen,
+      ),
   };
 }
 
@@ -31,18 +37,17 @@ class NativeSession implements Session {
   readonly #batch: number;
   readonly #imageFloats: number;
 
-  constructor(network: Network, layer: LayerGraph, setup: TrainingSetup, variant: Variant) {
-    const plan = compile(network, layer, setup, lanesOf(variant));
-    const machine = new Machine(variant, plan.floats, setup.batch);
+  constructor(network: Network, setup: TrainingSetup, plan: Plan, variant: Variant) {
+    const machine = new Machine(variant, plan.floats, plan.block);
     this.#plan = plan;
     this.#machine = machine;
     this.#batch = setup.batch;
     this.#imageFloats = network.image.height * network.image.width * network.image.channels;
     this.#floats = new Float32Array(machine.arena);
-    this.#labels = new Int32Array(machine.arena, plan.labels * 4, setup.batch);
+    this.#labels = new Int32Array(machine.arena, plan.labels * 4, plan.block);
     this.#result = new Float64Array(machine.arena, plan.result * 4, 2);
     const prepare = (program: Int32Array) =>
-      segments(program, setup.batch).map(({ program, shares }) => ({
+      segments(program, plan.block).map(({ program, shares }) => ({
         handle: machine.prepare(program),
         shares,
       }));
@@ -72,28 +77,23 @@ class NativeSession implements Session {
 
   trainStep(images: Float32Array, labels: Uint8Array, learningRate: number): number {
     this.#floats[this.#plan.hyper] = learningRate;
-    const { loss } = this.#run('gradient', images, labels);
-    this.#execute('update', labels.length);
-    return loss / labels.length;
+    const loss = this.#forwardAndBackward(images, labels);
+    this.#execute('update', this.#plan.block);
+    return loss;
   }
 
   gradients(images: Float32Array, labels: Uint8Array) {
-    const { loss } = this.#run('gradient', images, labels);
-    return { loss: loss / labels.length, gradients: this.#block(this.#plan.gradients) };
+    const loss = this.#forwardAndBackward(images, labels);
+    return { loss, gradients: this.#block(this.#plan.gradients) };
   }
 
   evaluate(images: Float32Array, labels: Uint8Array) {
     let [loss, correct] = [0, 0];
-    for (let start = 0; start < labels.length; start += this.#batch) {
-      const end = Math.min(start + this.#batch, labels.length);
-      const part = this.#run(
-        'inference',
-        images.subarray(start * this.#imageFloats, end * this.#imageFloats),
-        labels.subarray(start, end),
-      );
-      loss += part.loss;
-      correct += part.correct;
-    }
+    this.#forBlocks(images, labels, (count) => {
+      this.#execute('inference', count);
+      loss += this.#result[0]!;
+      correct += this.#result[1]!;
+    });
     return { loss: loss / labels.length, correct };
   }
 
@@ -101,22 +101,39 @@ class NativeSession implements Session {
     this.#machine.close();
   }
 
-  /** Runs a program on a batch; returns the summed loss and the number of correct images. */
-  #run(program: 'gradient' | 'inference', images: Float32Array, labels: Uint8Array) {
-    const training = program === 'gradient';
-    if (training ? labels.length !== this.#batch : labels.length > this.#batch)
+  /** Returns the mean loss. */
+  #forwardAndBackward(images: Float32Array, labels: Uint8Array): number {
+    if (labels.length !== this.#batch)
       throw new Error(`internal: ${labels.length} images where a batch has ${this.#batch}`);
-    if (images.length !== labels.length * this.#imageFloats)
-      throw new Error(`internal: ${images.length} floats for ${labels.length} images`);
-    this.#floats.set(images, this.#plan.images);
-    this.#labels.set(labels);
-    this.#execute(program, labels.length);
-    return { loss: this.#result[0]!, correct: this.#result[1]! };
+    this.#forBlocks(images, labels, (count, before) =>
+      this.#execute('gradient', count, before, labels.length),
+    );
+    return this.#result[0]! / labels.length;
   }
 
-  #execute(program: keyof Plan['programs'], images: number): void {
+  /** Loads images block by block, and calls `run` with how many a block has, and how many came before it. */
+  #forBlocks(
+    images: Float32Array,
+    labels: Uint8Array,
+    run: (count: number, before: number) => void,
+  ): void {
+    if (images.length !== labels.length * this.#imageFloats)
+      throw new Error(`internal: ${images.length} floats for ${labels.length} images`);
+    const { block } = this.#plan;
+    for (let start = 0; start < labels.length; start += block) {
+      const end = Math.min(start + block, labels.length);
+      const some = images.subarray(start * this.#imageFloats, end * this.#imageFloats);
+      this.#floats.set(some, this.#plan.images);
+      this.#labels.set(labels.subarray(start, end));
+      run(end - start, start);
+    }
+  }
+
+  /** Runs a program on some images of a batch, of which `before` have been run. */
+  #execute(program: keyof Plan['programs'], images: number, before = 0, total = images): void {
     for (const { handle, shares } of this.#programs[program])
-      for (let share = 0; share < shares; share++) this.#machine.run(handle, images, share, shares);
+      for (let share = 0; share < shares; share++)
+        this.#machine.run(handle, images, share, shares, before, total);
   }
 
   #block(offset: number): Float32Array {

@@ -6,7 +6,10 @@ import type { AuxiliaryName, ElementwiseName } from '../../graph/ops.ts';
  *
  * A machine owns one arena of floats; every address is an offset in floats into it. A program is an
  * Int32Array of instructions `[opcode, length in words, …fields]`; it runs for a number of images n
- * that is given with each run, at most the number that buffers were planned for.
+ * that is given with each run, at most the number that buffers were planned for. These may be some of a larger
+ * batch: the runs of its other images follow, and what is summed over the batch (gradients of parameters, the
+ * result of `loss`, `gather`) is overwritten by the first and added to by the others. Moments over the batch
+ * are those of one run.
  *
  * A *tensor* is five words [offset, height, width, channels, halo]: image i, row r, column c, channel k
  * stands at offset + (((i·(height + 2·halo) + r + halo)·(width + 2·halo)) + c + halo)·channels + k. Halos hold
@@ -48,7 +51,7 @@ export const INSTRUCTIONS = [
   'scaleFactorGradient',
   /** [dy tensor, s tensor 1×1, p tensor 1×1, dx tensor, mode]: dx = dy·s + p / (height·width), where p is the gradient of a pool of x; added to dx where mode is 1. */
   'scaleInputGradient',
-  /** [logits tensor 1×1, labels (int32), dlogits tensor or offset −1, result]: softmax cross-entropy. Gradient of the mean loss; the result is two float64 (at an even offset): sum of losses, number of correct images (largest logit, the first of equals). */
+  /** [logits tensor 1×1, labels (int32), dlogits tensor or offset −1, result]: softmax cross-entropy. Gradient of the mean loss of the whole batch; the result is two float64 (at an even offset): sum of losses, number of correct images (largest logit, the first of equals). */
   'loss',
   /** [weights, gradients, momenta, count, hyper, decays]: m = momentum·m + g; w −= lr·(g + momentum·m), with g += weightDecay·w first where decays is 1. hyper: offset of [lr, momentum, weightDecay]. */
   'sgd',
@@ -159,7 +162,7 @@ export const FINAL_RECORDS = [
   'fold',
   /** dst = the channel vector at offset a (`channels` floats, kind slot), repeated over the period. */
   'spread',
-  /** `channels` floats at offset dst (kind slot) = the start of slot a. */
+  /** `channels` floats at offset dst (kind slot) = the start of slot a; in runs that continue a batch it is added. */
   'gather',
 ] as const;
 

@@ -13,7 +13,15 @@ interface Addon {
   variants(): { readonly name: Variant; readonly lanes: number }[];
   create(variant: number, floats: number, images: number): [object, ArrayBuffer];
   prepare(machine: object, program: Int32Array): Handle;
-  run(machine: object, program: Handle, images: number, share: number, shares: number): void;
+  run(
+    machine: object,
+    program: Handle,
+    images: number,
+    share: number,
+    shares: number,
+    before: number,
+    total: number,
+  ): void;
   close(machine: object, arena: ArrayBuffer): void;
   exercise(variant: number, iterations: number): number;
 }
@@ -99,10 +107,18 @@ export class Machine {
 
   /**
    * Runs a program; or, where it is a single instruction, one of several shares of its work. Shares, taken in
-   * order, give the same bits however many they are.
+   * order, give the same bits however many they are. `total`: the images of the batch, of which earlier runs have
+   * had `before`; then sums over the batch are added to what those left.
    */
-  run(program: Handle, images: number, share = 0, shares = 1): void {
-    addon().run(this.#open(), program, images, share, shares);
+  run(
+    program: Handle,
+    images: number,
+    share = 0,
+    shares = 1,
+    before = 0,
+    total = before + images,
+  ): void {
+    addon().run(this.#open(), program, images, share, shares, before, total);
   }
 
   /** Frees the memory; views of `arena` are empty afterwards. Closing twice does no harm. */
