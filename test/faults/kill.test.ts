@@ -14,6 +14,9 @@ const SEARCH = [
   ...['--anchor', 'mini-wide', '--pool', '4', '--batch', '8', '--steps', '10', '--pad', '0'],
   ...['--validation', '200', '--quality-steps', '4', '--quality-images', '50'],
   ...['--min-accuracy', '0'],
+  // What decides by more than the last results: means, forgetting, draws that are thrown away, audits.
+  ...['--cache-evaluations', '2', '--forget', '0.2', '--audit', '0.2'],
+  ...['--functional-change', '3', '--tabu', '6'],
 ];
 
 test(
@@ -26,6 +29,8 @@ test(
     const rows = PROPOSALS + BASELINES.length + 1;
     expect(expected.candidates).toHaveLength(rows);
     expect(expected.evaluations!.length).toBeGreaterThan(5);
+    expect(expected.audits!.length).toBeGreaterThan(0);
+    expect(expected.candidates!.filter((row) => JSON.parse(row).evaluations === 2)).not.toEqual([]);
 
     const plan = { folder, seed: 1, kills: KILLS, rows, search: SEARCH, workers: 2 };
     const report = await runKilled(plan);

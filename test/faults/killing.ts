@@ -60,6 +60,9 @@ export function contentOf(db: string): Record<string, string[]> {
         `SELECT candidate, functional_key, repeat, outcome, numbers, lasting
          FROM rejections ORDER BY candidate`,
       ),
+      audits: dump(
+        'SELECT candidate, functional_key, outcome, numbers FROM audits ORDER BY candidate',
+      ),
     };
   } finally {
     database.close();

@@ -91,7 +91,60 @@ const verdictOf = ({ tier, repeat, evaluations, outcome, fitness }: Candidate) =
   ...{ tier, repeat, evaluations, outcome, fitness },
 });
 
+/** `luck` without what other runs do not rely on. */
+const sure = (pool: number) =>
+  new FakePool(pool, 0, ({ seed, protocol }: Job) => {
+    const outcome = luck(seed, protocol);
+    if (outcome.outcome !== 'timeout') return outcome;
+    return { outcome: 'diverged', anchor: protocol.anchors[0]!, step: 1 };
+  });
+
 describe('the cache', () => {
+  test('fills up from run to run, evaluates nothing twice, and knows nothing of other protocols', async () => {
+    const store = openStore(':memory:');
+    const jobsOf = async (flags: object) => {
+      const pool = sure(3);
+      const config = smallConfig({ algorithm: 'random', cache: { evaluations: 3 }, ...flags });
+      const { candidates } = await searchIn({ config, store, pool });
+      const functions = candidates.flatMap(({ functionalKey }) => functionalKey ?? []);
+      return {
+        candidates,
+        functions: new Set(functions),
+        seeds: pool.jobs.map(({ seed }) => seed),
+      };
+    };
+    const first = await jobsOf({});
+    const second = await jobsOf({});
+    const third = await jobsOf({});
+    const all = [first, second, third].flatMap(({ seeds }) => seeds);
+    expect(new Set(all).size).toBe(all.length);
+    expect(second.seeds.length).toBeGreaterThan(0);
+    expect(second.seeds.length).toBeLessThan(first.seeds.length);
+    expect((await jobsOf({})).seeds).toEqual([]);
+    // Every function has its three evaluations by then, or a rejection.
+    for (const { functionalKey, evaluations, outcome } of third.candidates.slice(-20))
+      if (functionalKey !== null && outcome.outcome === 'evaluated') expect(evaluations).toBe(3);
+    const other = await jobsOf({ protocol: { steps: 77 } });
+    expect(other.seeds.length).toBe(first.seeds.length);
+    expect((await jobsOf({ cache: { evaluations: 3, shared: false } })).seeds).toEqual(first.seeds);
+  });
+
+  test('never averages a rejection away', async () => {
+    let rejected = 0;
+    for (const seed of [1, 2, 3, 4]) {
+      const config = smallConfig({ seed, lookahead: 30, cache: { evaluations: 4 } });
+      const { candidates } = await searchIn({ config, pool: sure(4) });
+      const fallen = new Set<string>();
+      for (const { functionalKey, outcome, evaluations } of candidates) {
+        if (functionalKey === null) continue;
+        if (fallen.has(functionalKey)) expect(outcome.outcome).toBe('diverged');
+        if (outcome.outcome === 'diverged') fallen.add(functionalKey);
+        if (outcome.outcome === 'diverged' && (evaluations ?? 0) > 1) rejected++;
+      }
+    }
+    expect(rejected).toBeGreaterThan(0);
+  });
+
   test('does what its rules say, with any number of workers and after any interruption', async () => {
     await fc.assert(
       fc.asyncProperty(
