@@ -10,9 +10,10 @@ import type { LayerGraph } from '../src/graph/graph.ts';
 import { structuralKey } from '../src/graph/keys.ts';
 import { ZOO } from '../src/graph/zoo.ts';
 import { ALGORITHMS, type Proposal } from '../src/search/algorithm.ts';
+import { isAudited } from '../src/search/audit.ts';
 import { baselineProposals, canBeParent } from '../src/search/baselines.ts';
 import { resolveSearchConfig, type SearchConfig } from '../src/search/config.ts';
-import { type Member, memberOf, populationAt } from '../src/search/select.ts';
+import { fitnessOf, type Member, memberOf, populationAt } from '../src/search/select.ts';
 
 export interface Synthetic {
   /** Proposals of all runs together. */
@@ -104,7 +105,7 @@ class Faker {
       tier: before ? 'structural' : null,
       evaluations: functionalKey === null ? null : 1,
       evaluation: before || functionalKey === null ? null : { repeat: 0, outcome, seconds: 1 },
-      audit: null,
+      audit: before ? this.#audit(index, functionalKey, outcome) : null,
       fitness: member?.fitness ?? null,
     });
     if (this.#ready.length >= BATCH) this.#commit();
@@ -124,7 +125,19 @@ class Faker {
     return { outcome: 'evaluated', perAnchor: this.#scores(functionalKey, quality, 0) };
   }
 
-  #scores(functionalKey: string, quality: number, repeat: number) {
+  /** Of a hit, where it is audited. */
+  #audit(index: number, functionalKey: string | null, taken: Outcome): Settled['audit'] {
+    if (functionalKey === null || !isAudited(index, this.#config)) return null;
+    const scores = (fitness: number) =>
+      this.#scores(functionalKey, fitness, `audit/${index}` as const);
+    const outcome: Outcome =
+      taken.outcome === 'evaluated'
+        ? { outcome: 'evaluated', perAnchor: scores(fitnessOf(taken)) }
+        : taken;
+    return { kind: 'hit', outcome, seconds: 1 };
+  }
+
+  #scores(functionalKey: string, quality: number, repeat: number | `audit/${number}`) {
     const { protocol } = this.#config;
     return protocol.anchors.map((anchor) => {
       const noise = unitOf(`${anchor} ${evaluationSeed(protocol, functionalKey, repeat)}`);

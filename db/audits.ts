@@ -21,12 +21,8 @@ export interface NewAudit extends Audit {
 
 /** An audit, and what the candidate had taken over. */
 export interface StoredAudit extends Audit {
-  readonly run: number;
   /** Of the candidate in its run. */
   readonly index: number;
-  /** The id of the candidate. */
-  readonly candidate: number;
-  readonly structuralKey: string;
   readonly functionalKey: string;
   /** The key that recognised it. */
   readonly tier: Tier;
@@ -36,11 +32,8 @@ export interface StoredAudit extends Audit {
 }
 
 interface Row {
-  run: number;
   idx: number;
-  candidate: number;
   kind: 'hit';
-  structural_key: string;
   functional_key: string;
   tier: Tier;
   outcome: OutcomeName;
@@ -52,11 +45,8 @@ interface Row {
 }
 
 const fromRow = (row: Row): StoredAudit => ({
-  run: row.run,
   index: row.idx,
-  candidate: row.candidate,
   kind: row.kind,
-  structuralKey: row.structural_key,
   functionalKey: row.functional_key,
   tier: row.tier,
   outcome: outcomeOf(row.outcome, row.numbers),
@@ -71,14 +61,11 @@ export function auditRepository(db: Database) {
       (candidate, kind, functional_key, protocol_key, outcome, numbers, seconds, at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
   // A cross join is done from left to right: audits are few, and candidates many.
-  const where = (condition: string) =>
-    db.prepare(`
-    SELECT run, idx, candidate, kind, structural_key, a.functional_key, tier, a.outcome, a.numbers,
-      seconds, c.outcome AS taken, c.numbers AS taken_numbers, evaluations
+  const ofRun = db.prepare(`
+    SELECT idx, kind, a.functional_key, tier, a.outcome, a.numbers, seconds, c.outcome AS taken,
+      c.numbers AS taken_numbers, evaluations
     FROM audits AS a CROSS JOIN candidates AS c ON c.id = a.candidate
-    WHERE ${condition} ORDER BY candidate`);
-  const ofRun = where('run = ?');
-  const underProtocol = where('a.protocol_key = ?');
+    WHERE run = ? ORDER BY idx`);
 
   return {
     /** Call inside a transaction. */
@@ -90,9 +77,5 @@ export function auditRepository(db: Database) {
 
     /** In the order of the run. */
     ofRun: (run: number): StoredAudit[] => (ofRun.all(run) as Row[]).map(fromRow),
-
-    /** Of all runs, in the order in which they were committed. */
-    underProtocol: (protocolKey: string): StoredAudit[] =>
-      (underProtocol.all(protocolKey) as Row[]).map(fromRow),
   };
 }

@@ -179,7 +179,7 @@ export function candidateRepository(db: Database) {
     SELECT ${COLUMNS} FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
   const cached = (tier: Tier) =>
-    `sum(functional_key IS NOT NULL AND repeat IS NULL AND tier IS '${tier}') AS ${tier}`;
+    `sum(tier IS '${tier}' AND repeat IS NULL AND functional_key IS NOT NULL) AS ${tier}`;
   const funnel = db.prepare(`
     SELECT outcome, count(*) AS count, sum(repeat IS NOT NULL) AS trained,
       ${cached('structural')}, ${cached('functional')}

@@ -1,14 +1,7 @@
 import type { Database } from 'better-sqlite3';
+import type { OutcomeName } from '../src/eval/outcome.ts';
+import { fitnessOf } from '../src/search/select.ts';
 import type { Tier } from './candidates.ts';
-
-/** Proposals that got as far as the cache, counted by what it said. */
-export interface CacheAnswer {
-  /** The key that recognised the function; null where none did. */
-  readonly tier: Tier | null;
-  /** Whether they were evaluated, though they may have been recognised. */
-  readonly evaluated: boolean;
-  readonly count: number;
-}
 
 /** An evaluation of a function that has several of them, or of which a hit was audited. */
 export interface ComparedEvaluation {
@@ -20,13 +13,39 @@ export interface ComparedEvaluation {
   readonly fitness: number | null;
 }
 
+/** An audit, without what is not compared. */
+export interface ComparedAudit extends ComparedEvaluation {
+  readonly run: number;
+  /** Of the candidate in its run. */
+  readonly index: number;
+  readonly tier: Tier;
+  readonly outcome: OutcomeName;
+  readonly seconds: number;
+  /** What it took over, and how many evaluations stand behind that. */
+  readonly taken: { readonly outcome: OutcomeName; readonly fitness: number | null };
+  readonly evaluations: number;
+}
+
+type AuditRow = Omit<ComparedAudit, 'taken' | 'fitness'> & {
+  readonly takenOutcome: OutcomeName;
+  readonly takenFitness: number | null;
+  readonly numbers: string;
+};
+
+function auditFromRow({ takenOutcome, takenFitness, numbers, ...row }: AuditRow): ComparedAudit {
+  // Plain JSON, which is fast, will do: accuracies are finite.
+  const fitness = row.outcome === 'evaluated' ? fitnessOf(JSON.parse(numbers)) : null;
+  return { ...row, fitness, taken: { outcome: takenOutcome, fitness: takenFitness } };
+}
+
 /** What the statistics of the cache ask. */
 export function hashingRepository(db: Database) {
   // All that is asked of candidates lies in candidates_by_outcome; a condition with + keeps away the indices
   // that would have to look up each row.
-  const answers = db.prepare(`
-    SELECT tier, repeat IS NOT NULL AS evaluated, count(*) AS count FROM candidates
-    WHERE run = ? AND +idx >= 0 AND +functional_key IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2`);
+  const partial = db.prepare(`
+    SELECT ifnull(sum(tier = 'structural'), 0) AS structural,
+      ifnull(sum(tier = 'functional'), 0) AS functional
+    FROM candidates WHERE run = ? AND +idx >= 0 AND +repeat IS NOT NULL AND tier IS NOT NULL`);
   const spared = db
     .prepare(`
     WITH hits AS (
@@ -46,6 +65,13 @@ export function hashingRepository(db: Database) {
     )
     SELECT ifnull(sum(times * seconds / evaluations), 0) FROM spent WHERE evaluations > 0`)
     .pluck();
+  // A cross join is done from left to right: audits are few, and candidates many.
+  const audits = db.prepare(`
+    SELECT run, idx AS "index", candidate, structural_key AS structuralKey,
+      a.functional_key AS functionalKey, tier, a.outcome, a.numbers, seconds,
+      c.outcome AS takenOutcome, fitness AS takenFitness, evaluations
+    FROM audits AS a CROSS JOIN candidates AS c ON c.id = a.candidate
+    WHERE a.protocol_key = ? ORDER BY candidate`);
   const wanted = `
     SELECT functional_key AS f FROM audits WHERE protocol_key = $protocol
     UNION SELECT * FROM (SELECT functional_key FROM standings
@@ -63,11 +89,8 @@ export function hashingRepository(db: Database) {
     ORDER BY f, e.repeat`);
 
   return {
-    /** Baselines do not count. */
-    answers: (run: number): CacheAnswer[] =>
-      (answers.all(run) as (Omit<CacheAnswer, 'evaluated'> & { evaluated: 0 | 1 })[]).map(
-        (row) => ({ ...row, evaluated: row.evaluated === 1 }),
-      ),
+    /** Proposals that were recognised by a key, and evaluated once more. */
+    partialHits: (run: number): Record<Tier, number> => partial.get(run) as Record<Tier, number>,
 
     /**
      * Seconds of workers that evaluating would have taken for what a run took over, baselines included: as
@@ -75,6 +98,10 @@ export function hashingRepository(db: Database) {
      */
     sparedSeconds: (run: number, protocol: string): number =>
       spared.get({ run, protocol }) as number,
+
+    /** Of all runs under a protocol, in the order in which they were committed. */
+    audits: (protocol: string): ComparedAudit[] =>
+      (audits.all(protocol) as AuditRow[]).map(auditFromRow),
 
     /**
      * The evaluations under a protocol that audits are compared with: those of all audited functions, and of

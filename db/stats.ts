@@ -48,8 +48,8 @@ const perAnchorOf = (numbers: string): AnchorAccuracy[] =>
 /** Evaluations that a run may have caused; others between its candidates, of runs at the same time, are few. */
 const OF_RUN = `
   protocol_key = (SELECT protocol_key FROM runs WHERE id = $run)
-  AND candidate BETWEEN (SELECT min(id) FROM candidates WHERE run = $run)
-    AND (SELECT max(id) FROM candidates WHERE run = $run)`;
+  AND candidate BETWEEN (SELECT id FROM candidates WHERE run = $run ORDER BY idx LIMIT 1)
+    AND (SELECT id FROM candidates WHERE run = $run ORDER BY idx DESC LIMIT 1)`;
 
 /** What the statistics of a run ask. */
 export function statsRepository(db: Database) {

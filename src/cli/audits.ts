@@ -106,7 +106,16 @@ const noiseOf = (squares: number, degreesOfFreedom: number): Noise | null =>
  * cases: 3·√2·σ from one other; further where σ itself is from few evaluations (Student's t).
  */
 export const reachOf = ({ sigma, degreesOfFreedom }: Noise, evaluations: number): number =>
-  tailOfT(RARE, degreesOfFreedom) * sigma * Math.sqrt(1 + 1 / evaluations);
+  limitOf(degreesOfFreedom) * sigma * Math.sqrt(1 + 1 / evaluations);
+
+/** Quantiles take time, and the audits of a run ask for the same two. */
+const limits = new Map<number, number>();
+
+function limitOf(degreesOfFreedom: number): number {
+  const known = limits.get(degreesOfFreedom) ?? tailOfT(RARE, degreesOfFreedom);
+  limits.set(degreesOfFreedom, known);
+  return known;
+}
 
 /** Whether a hit was right. */
 export function verdictOf({ taken, own, evaluations }: Audit, noise: Noise | null): Verdict {

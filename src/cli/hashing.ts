@@ -1,16 +1,12 @@
-import type { StoredAudit } from '../../db/audits.ts';
-import type { Tier } from '../../db/candidates.ts';
-import type { ComparedEvaluation } from '../../db/hashing.ts';
+import type { FunnelRow, Tier } from '../../db/candidates.ts';
+import type { ComparedAudit, ComparedEvaluation } from '../../db/hashing.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Session } from '../../db/sessions.ts';
 import type { Store } from '../../db/store.ts';
-import type { Outcome } from '../eval/outcome.ts';
-import { fitnessOf } from '../search/select.ts';
 import {
   type Audit,
   type AuditCounts,
   countAudits,
-  type Ending,
   type Noise,
   PooledNoise,
   type Repeats,
@@ -65,11 +61,12 @@ export interface AuditStats {
   readonly control: AuditCounts;
 }
 
-/** Of those with several evaluations, as many functions as tell the noise to a percent. */
-const FUNCTIONS = 1000;
+/** Of those with several evaluations, enough functions to know the noise to some percent. */
+const FUNCTIONS = 100;
 
-/** What a run paid for. */
+/** How the proposals of a run fared, and what it paid for. */
 export interface Work {
+  readonly funnel: readonly FunnelRow[];
   /** Proposals and baselines. */
   readonly candidates: number;
   readonly evaluations: number;
@@ -80,9 +77,9 @@ export interface Work {
 export function hashingOf(
   store: Store,
   { run, sessions }: Pick<RunState, 'run' | 'sessions'>,
-  { candidates, evaluations, seconds: paid }: Work,
+  { funnel, candidates, evaluations, seconds: paid }: Work,
 ): HashingStats {
-  const { hits, functions } = countHits(store, run.id);
+  const { hits, functions } = countHits(store, run.id, funnel);
   const hitRate = functions > 0 ? (hits.structural.full + hits.functional.full) / functions : null;
   const { redraws, probes, screening } = costOf(sessions);
   const spared = store.hashing.sparedSeconds(run.id, run.protocolKey);
@@ -97,14 +94,17 @@ export function hashingOf(
   };
 }
 
-function countHits(store: Store, run: number) {
-  const hits = { structural: { full: 0, partial: 0 }, functional: { full: 0, partial: 0 } };
+function countHits(store: Store, run: number, funnel: readonly FunnelRow[]) {
+  const partial = store.hashing.partialHits(run);
+  const full = { structural: 0, functional: 0 };
   let functions = 0;
-  for (const { tier, evaluated, count } of store.hashing.answers(run)) {
-    functions += count;
-    if (tier !== null) hits[tier][evaluated ? 'partial' : 'full'] += count;
+  for (const { trained, structural, functional } of funnel) {
+    functions += trained + structural + functional;
+    full.structural += structural;
+    full.functional += functional;
   }
-  return { hits, functions };
+  const of = (tier: Tier): Hits => ({ full: full[tier], partial: partial[tier] });
+  return { functions, hits: { structural: of('structural'), functional: of('functional') } };
 }
 
 function costOf(sessions: readonly Session[]) {
@@ -121,7 +121,7 @@ function costOf(sessions: readonly Session[]) {
 
 /** Null for a run without audits. */
 export function auditsOf(store: Store, { id, protocolKey }: Run): AuditStats | null {
-  const stored = store.audits.underProtocol(protocolKey);
+  const stored = store.hashing.audits(protocolKey);
   const own = stored.filter(({ run }) => run === id);
   if (own.length === 0) return null;
   const evaluations = store.hashing.compared(protocolKey, FUNCTIONS);
@@ -146,18 +146,13 @@ export function auditsOf(store: Store, { id, protocolKey }: Run): AuditStats | n
 const graphOf = (of: { readonly functionalKey: string; readonly structuralKey: string }): string =>
   `${of.functionalKey} ${of.structuralKey}`;
 
-const endingOf = (outcome: Outcome): Ending => ({
-  outcome: outcome.outcome,
-  fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
-});
-
 /** Evaluations and audits by the graph that was evaluated, which one function may have several of. */
 class Graphs {
   readonly #evaluations: readonly ComparedEvaluation[];
-  readonly #audits: readonly StoredAudit[];
+  readonly #audits: readonly ComparedAudit[];
   readonly #byFunction = new Map<string, ComparedEvaluation[]>();
 
-  constructor(evaluations: readonly ComparedEvaluation[], audits: readonly StoredAudit[]) {
+  constructor(evaluations: readonly ComparedEvaluation[], audits: readonly ComparedAudit[]) {
     this.#evaluations = evaluations;
     this.#audits = audits;
     for (const evaluation of evaluations) {
@@ -168,11 +163,11 @@ class Graphs {
     }
   }
 
-  compare(audit: StoredAudit): Audit {
-    const { tier, evaluations } = audit;
+  compare(audit: ComparedAudit): Audit {
+    const { tier, evaluations, taken, outcome, fitness } = audit;
     return {
-      ...{ graph: graphOf(audit), tier, evaluations, sameGraph: this.#isSameGraph(audit) },
-      ...{ taken: endingOf(audit.taken), own: endingOf(audit.outcome) },
+      ...{ graph: graphOf(audit), tier, sameGraph: this.#isSameGraph(audit) },
+      ...{ taken, evaluations, own: { outcome, fitness } },
     };
   }
 
@@ -183,13 +178,12 @@ class Graphs {
       if (fitness !== null) groups.set(graph, [...(groups.get(graph) ?? []), fitness]);
     };
     for (const evaluation of this.#evaluations) add(graphOf(evaluation), evaluation.fitness);
-    for (const audit of this.#differentAudits())
-      add(graphOf(audit), endingOf(audit.outcome).fitness);
+    for (const audit of this.#differentAudits()) add(graphOf(audit), audit.fitness);
     return [...groups].map(([graph, fitnesses]) => ({ graph, fitnesses }));
   }
 
   /** Another run may have audited the same graph at the same index, with the same seed. */
-  #differentAudits(): readonly StoredAudit[] {
+  #differentAudits(): readonly ComparedAudit[] {
     const seen = new Set<string>();
     return this.#audits.filter((audit) => {
       const evaluation = `${graphOf(audit)} ${audit.index}`;
@@ -199,7 +193,7 @@ class Graphs {
     });
   }
 
-  #isSameGraph({ functionalKey, structuralKey, candidate }: StoredAudit): boolean {
+  #isSameGraph({ functionalKey, structuralKey, candidate }: ComparedAudit): boolean {
     const before = (this.#byFunction.get(functionalKey) ?? []).filter(
       (evaluation) => evaluation.candidate < candidate,
     );

@@ -73,9 +73,8 @@ export interface RunStats extends Pick<FunnelCounts, 'proposals' | 'outcomes' | 
 }
 
 export function statsOf(store: Store, { run, sessions, state, reason }: RunState): RunStats {
-  const { proposals, outcomes, cacheHits, evaluated } = countFunnel(
-    store.candidates.funnel(run.id),
-  );
+  const funnel = store.candidates.funnel(run.id);
+  const { proposals, outcomes, cacheHits, evaluated } = countFunnel(funnel);
   const paid = store.stats.paid(run.id);
   const scored = store.stats.scored(run.id);
   const available = sessions.reduce((sum, { seconds, workers }) => sum + seconds * workers, 0);
@@ -96,7 +95,7 @@ export function statsOf(store: Store, { run, sessions, state, reason }: RunState
     hashing: hashingOf(
       store,
       { run, sessions },
-      { candidates, evaluations: paid.length, seconds: evaluating },
+      { funnel, candidates, evaluations: paid.length, seconds: evaluating },
     ),
     audits,
     sessions: sessionStats({ run, sessions, state, reason }, paid),

@@ -22,7 +22,11 @@ const audit = (outcome: Outcome) => ({ kind: 'hit', outcome, seconds: 3 }) as co
 /** What the statistics say of a run, whose evaluations took `paid` seconds. */
 function statsOf(store: Store, run: Run, paid: { evaluations: number; seconds: number }) {
   const sessions = store.sessions.ofRun(run.id);
-  return hashingOf(store, { run: store.runs.byId(run.id)!, sessions }, { candidates: 8, ...paid });
+  return hashingOf(
+    store,
+    { run: store.runs.byId(run.id)!, sessions },
+    { funnel: store.candidates.funnel(run.id), candidates: 8, ...paid },
+  );
 }
 
 /** Each anchor of an evaluation takes 2 s, a rejection 2 s. */
