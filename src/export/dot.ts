@@ -30,7 +30,7 @@ export function dot(exported: Exported, { className }: CodeStyle): string {
   const { layer } = exported;
   const out = 'y [label="y = γ · out + β", peripheries="2", shape="box", fillcolor="#56b4e9"]';
   const statements = [
-    `graph ${attributes({ label: [className, ...legend(layer)].join('\n'), ...GRAPH })}`,
+    `graph ${attributes({ label: [className, ...legend(layer)].join('\n'), ...GRAPH, ...effort(layer) })}`,
     `node ${attributes(NODE)}`,
     `edge ${attributes({ color: GREY, arrowsize: '0.7' })}`,
     ...drawn(layer).map((id) => `${nameOf(id)} ${attributes(looks(id, layer))}`),
@@ -56,6 +56,12 @@ const NODE = {
   fontname: FONT,
   margin: '0.18,0.06',
 };
+
+/** Up to this many nodes Graphviz takes less than a second to do its best; beyond, it may take minutes. */
+const SMALL = 50;
+
+const effort = ({ nodes }: LayerGraph): Attributes =>
+  nodes.length <= SMALL ? {} : { nslimit: '0.1', nslimit1: '0.1', mclimit: '0.1', splines: 'line' };
 
 const nameOf = (id: number): string => `n${id}`;
 

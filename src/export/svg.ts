@@ -1,10 +1,20 @@
+import { UserError } from '../errors.ts';
 import { captionOf } from './caption.ts';
 import { dot } from './dot.ts';
 import type { CodeStyle, Exported } from './exported.ts';
 
+/** Takes seconds to lay out; more would be no picture to look at. */
+const MAX_NODES = 200;
+
 /** The picture of `dot`, laid out by Graphviz. The same layer gives the same bytes. */
 export async function svg(exported: Exported, style: CodeStyle): Promise<string> {
-  // Half a megabyte of WebAssembly, for this target alone.
+  const { length } = exported.layer.nodes;
+  if (length > MAX_NODES)
+    throw new UserError(
+      `An svg has at most ${MAX_NODES} nodes, and this layer ${length}; dot leaves the layout to you.`,
+      1,
+    );
+  // A megabyte of WebAssembly, for this target alone.
   const { instance } = await import('@viz-js/viz');
   const picture = (await instance()).renderString(dot(exported, style), { format: 'svg_inline' });
   const caption = captionOf(exported).map((line) => line.replaceAll(/-(?=-|$)/g, '- '));

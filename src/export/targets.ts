@@ -93,7 +93,7 @@ export const TARGETS = {
     extension: '.svg',
     takes: 'nothing: it is a picture, for light and dark pages',
     gives: 'a node per live op, shared nodes once, moments with their axes',
-    limits: 'laid out by Graphviz, which takes seconds for hundreds of nodes',
+    limits: '200 nodes at most',
     ops: EVERY_OP,
     write: svg,
   },
