@@ -212,18 +212,22 @@ describe('the file of a layer', () => {
     ['no object', '[1]', /holds no layer/],
     ['no JSON', '{"format', /is no JSON: /],
     ['escapes of a terminal', '{"\u001b[2J', /is no JSON: \P{C}*$/u],
-    ['an unknown key', { weights: [] }, /has no setting weights; the settings there are format, /],
+    [
+      'an unknown key',
+      { weights: [] },
+      /weights is \[\]; it must be left out; the keys are format, /,
+    ],
     [
       'a prototype',
       '{"format":"evolayer-layer","version":1,"__proto__":{"genome":1}}',
-      /layer\.json: name is missing/,
+      /layer\.json: __proto__ is \{"genome":1\}; it must be left out; the keys are format, /,
     ],
-    ['another epsilon', { epsilon: 0.1 }, /epsilon is 0\.1; it must be 0\.00001/],
-    ['no groups', { groups: 0 }, /groups is 0; it must be a whole number from 1 to 1,024\.$/],
+    ['another epsilon', { epsilon: 0.1 }, /epsilon is 0\.1; it must be 0\.00001\.$/],
+    ['no groups', { groups: 0 }, /groups is 0; it must be a whole number from 1 to 1024\.$/],
     [
       'a long name',
       { name: 'x'.repeat(1e6) },
-      /name is "x+\.\.\.; it must be text of at most 200 characters\.$/,
+      /name is "x+…; it must be text of at most 200 characters\.$/,
     ],
     [
       'scores that are none',

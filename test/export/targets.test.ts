@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
 import type { CodeStyle, Exported } from '../../src/export/exported.ts';
+import { checkClassName } from '../../src/export/python.ts';
 import { EVERY_OP, refuseGaps, unsupported } from '../../src/export/support.ts';
 import { TARGETS, type Target } from '../../src/export/targets.ts';
 import { INDEX_SETS } from '../../src/graph/extent.ts';
@@ -122,6 +123,27 @@ const hostile: fc.Arbitrary<Exported> = fc
     ...{ ...plain, id, structuralKey: key, zooName: name, formula },
     scores: { ...scored.scores, protocol, perAnchor: [{ anchor, accuracy: 0.5 }] },
   }));
+
+/** Identifiers that begin with a letter are all that gets past the check; nothing needs escaping in them. */
+test('a name that is taken for a class is an identifier', () => {
+  fc.assert(
+    fc.property(fc.oneof(nasty, fc.stringMatching(/^[A-Za-z]\w{0,8}.?$/)), (name) => {
+      try {
+        expect(checkClassName(name)).toMatch(/^[A-Za-z][A-Za-z0-9_]{0,99}$/);
+      } catch (error) {
+        expect(error).toBeInstanceOf(UserError);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test.each(targets)('%s differs between two names in the names alone', async (_name, target) => {
+  const [short, long] = ['Aaaaaaaa', 'Bbbbbbbb'].map(async (className) =>
+    Buffer.from(await target.write(scored, { className, layout: 'nchw' })).toString('latin1'),
+  );
+  expect((await short)!.replaceAll('Aaaaaaaa', 'Bbbbbbbb')).toBe(await long);
+});
 
 describe('text of a database or a file leaves the code as it is', () => {
   const texts = targets.filter(([name]) => name !== 'json' && name !== 'onnx');
