@@ -85,7 +85,8 @@ export const statistics = z.strictObject({
   front: z.array(z.strictObject({ ...layer, perAnchor })),
   faults: z.array(
     z.strictObject({
-      index: count.nullable(),
+      /** Baselines stand at negative ones. */
+      index: z.int().nullable(),
       at: z.iso.datetime(),
       kind: z.string(),
       message: z.string(),
