@@ -108,7 +108,8 @@ const bitsOption = (): Option =>
 async function study(options: StudyOptions): Promise<void> {
   const engine = nativeEngine();
   const planned = studyOf(options, engine.numerics);
-  if (options.dryRun) return tellStudyPlan(studyPlan(planned, engine, options.workers), options);
+  if (options.dryRun)
+    return tellStudyPlan(await studyPlan(planned, engine, options.workers), options);
   const folder = options.output ?? options.dir;
   // Both now, so that what is wrong with them is told before hours of work.
   for (const path of [options.dir, folder]) makeFolder(path);

@@ -95,7 +95,7 @@ test('a dry run tells the runs and their time, and begins nothing', async () => 
     ],
     bits: [1, 2, 3, 5, 7, 10, 15, 20, 24],
     ...{ seeds: 4, budget: 100, bitsBudget: 40, runs: 60, workers: expect.any(Number) },
-    cost: { trainingSeconds: expect.any(Number), proposalSeconds: expect.any(Number) },
+    cost: { trainingSeconds: expect.any(Number), sampleSeconds: expect.any(Number) },
     seconds: expect.any(Number),
   });
   const said = await inProcess(args);
