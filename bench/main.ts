@@ -12,6 +12,7 @@ import { commands } from './groups/commands.ts';
 import { compile } from './groups/compile.ts';
 import { conv } from './groups/conv.ts';
 import { coordinator } from './groups/coordinator.ts';
+import { keys } from './groups/keys.ts';
 import { layer } from './groups/layer.ts';
 import { records } from './groups/records.ts';
 import { search } from './groups/search.ts';
@@ -32,6 +33,7 @@ const GROUPS: readonly Group[] = [
   coordinator,
   cache,
   search,
+  keys,
   commands,
 ];
 

@@ -72,7 +72,8 @@ export const sumLoop: Kernel = (m, out, size, a, times, ia, ib, floor, factors, 
   const greatest = scratch(0, size);
   m.fill(0, out, out + size);
   for (let i = 0; i < ib.length; i++) {
-    const [v, j] = [m[a + ia[i]!]!, ib[i]!];
+    const v = m[a + ia[i]!]!;
+    const j = ib[i]!;
     m[out + j]! += v;
     if (Math.abs(v) > greatest[j]!) greatest[j] = Math.abs(v);
   }
@@ -115,7 +116,8 @@ export function momentsInto(
   const count = cells.length / size;
   const [residue, greatest] = [scratch(0, size), scratch(1, size)];
   for (let i = 0; i < cells.length; i++) {
-    const [v, j] = [m[a + i]!, cells[i]!];
+    const v = m[a + i]!;
+    const j = cells[i]!;
     mean[j]! += v;
     if (Math.abs(v) > greatest[j]!) greatest[j] = Math.abs(v);
   }

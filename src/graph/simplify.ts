@@ -1,7 +1,15 @@
 import { canonical } from './canonical.ts';
 import { type Extent, type IndexSet, reduce } from './extent.ts';
 import { GraphBuilder, type LayerGraph, type Node, transplant, type Value } from './graph.ts';
-import { elementwise, isElementwise, isMoment, type MomentName } from './ops.ts';
+import {
+  ELEMENTWISE_NAMES,
+  elementwise,
+  isElementwise,
+  isMoment,
+  MOMENT_NAMES,
+  type MomentName,
+  OP_NAMES,
+} from './ops.ts';
 
 /**
  * A rewrite of one node whose arguments are rewritten already. For every input, NaN and infinities
@@ -11,6 +19,8 @@ import { elementwise, isElementwise, isMoment, type MomentName } from './ops.ts'
 export interface Rule {
   /** The algebra. */
   readonly name: string;
+  /** The ops of the nodes that it may rewrite. */
+  readonly ops: readonly Node['op'][];
   readonly assumes?: string;
   readonly rewrite: (
     node: Node,
@@ -38,6 +48,7 @@ const unary = (
   assumes?: string,
 ): Rule => ({
   name,
+  ops,
   ...(assumes === undefined ? {} : { assumes }),
   rewrite: (node, args) => (ops.includes(node.op) ? rewrite(args[0] as Value, node) : undefined),
 });
@@ -50,6 +61,7 @@ const binary = (
   assumes?: string,
 ): Rule => ({
   name,
+  ops: [op],
   ...(assumes === undefined ? {} : { assumes }),
   rewrite: (node, args) => {
     if (node.op !== op) return undefined;
@@ -63,6 +75,7 @@ const moment = (
   rewrite: (a: Value, op: MomentName, index: IndexSet) => Value | undefined,
 ): Rule => ({
   name,
+  ops: MOMENT_NAMES,
   rewrite: (node, args) =>
     isMoment(node.op) && 'index' in node
       ? rewrite(args[0] as Value, node.op, node.index)
@@ -175,6 +188,7 @@ export const RULES: readonly Rule[] = [
   }),
   {
     name: 'f(0, 1, …) = 0 or 1 where that is its value',
+    ops: ELEMENTWISE_NAMES,
     rewrite: (node, args, builder) => {
       if (!isElementwise(node.op) || (node.op === 'exp' && isZero(args[0] as Value)))
         return undefined;
@@ -186,6 +200,10 @@ export const RULES: readonly Rule[] = [
     },
   },
 ];
+
+const RULES_OF: ReadonlyMap<Node['op'], readonly Rule[]> = new Map(
+  OP_NAMES.map((op) => [op, RULES.filter(({ ops }) => ops.includes(op))]),
+);
 
 const constantValue = (value: Value): number | undefined =>
   isZero(value) ? 0 : isOne(value) ? 1 : undefined;
@@ -223,8 +241,10 @@ function applyRules(layer: LayerGraph): LayerGraph {
 /** Applies rules to the node of `value` until none fits. Nodes that rules make below it wait for the next pass. */
 function rewritten(value: Value): Value {
   const node = nodeOf(value);
+  const rules = RULES_OF.get(node.op);
+  if (!rules) return value;
   const args = node.args.map((id) => value.builder.at(id));
-  for (const { rewrite } of RULES) {
+  for (const { rewrite } of rules) {
     const next = rewrite(node, args, value.builder);
     if (next) return rewritten(next);
   }

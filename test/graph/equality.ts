@@ -5,13 +5,14 @@ import {
   evaluateGraph,
   expand,
   inferLayer,
+  type LayerInputs,
   type LayerResult,
   trainLayer,
 } from '../../src/graph/interpreter.ts';
 import { Program } from '../../src/graph/program.ts';
-import { type generic, stream } from './inputs.ts';
+import { stream } from './inputs.ts';
 
-type Inputs = ReturnType<typeof generic>;
+type Inputs = LayerInputs;
 const OUTPUTS = ['y', 'dx', 'dv0', 'dv1', 'dgamma', 'dbeta'] as const;
 
 const noise = stream(9)

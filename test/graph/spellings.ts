@@ -29,54 +29,105 @@ function splits(like: Value, a: Value): boolean {
   return [arg(a, 0), arg(a, 1)].every((term) => term.extent.includes('b'));
 }
 
+/** The kinds of rewriting, of single nodes and their arguments. */
+export const KINDS = [
+  'commuted',
+  're-associated',
+  'distributed',
+  'double negation',
+  'signs moved',
+  'a · a for a²',
+  'max(a, a)',
+  'by hand',
+] as const;
+export type Kind = (typeof KINDS)[number];
+
 /** Other ways to write what a node computes, by its op. All hold at zeros, and at ties of two. */
-const SPELLINGS: Readonly<Record<string, readonly Spelling[]>> = {
+const SPELLINGS: Readonly<Record<string, readonly (readonly [Kind, Spelling])[]>> = {
   add: [
-    ([a, b]) => b!.add(a!),
-    ([a, b]) => a!.neg().add(b!.neg()).neg(),
-    ([a, b]) => where(a, 'add', (p, q) => p.add(q.add(b!))),
+    ['commuted', ([a, b]) => b!.add(a!)],
+    ['signs moved', ([a, b]) => a!.neg().add(b!.neg()).neg()],
+    ['re-associated', ([a, b]) => where(a, 'add', (p, q) => p.add(q.add(b!)))],
   ],
   mul: [
-    ([a, b]) => b!.mul(a!),
-    ([a, b]) => a!.neg().mul(b!.neg()),
-    ([a, b]) => where(a, 'mul', (p, q) => q.mul(b!).mul(p)),
-    ([a, b]) => where(b, 'add', (p, q) => a!.mul(p).add(a!.mul(q))),
-    ([a, b]) => where(b, 'div', (p, q) => a!.mul(p).div(q)),
+    ['commuted', ([a, b]) => b!.mul(a!)],
+    ['signs moved', ([a, b]) => a!.neg().mul(b!.neg())],
+    ['re-associated', ([a, b]) => where(a, 'mul', (p, q) => q.mul(b!).mul(p))],
+    ['distributed', ([a, b]) => where(b, 'add', (p, q) => a!.mul(p).add(a!.mul(q)))],
+    ['re-associated', ([a, b]) => where(b, 'div', (p, q) => a!.mul(p).div(q))],
   ],
   div: [
-    ([a, b]) => a!.neg().div(b!).neg(),
-    ([a, b]) => where(a, 'add', (p, q) => p.div(b!).add(q.div(b!))),
+    ['signs moved', ([a, b]) => a!.neg().div(b!).neg()],
+    ['distributed', ([a, b]) => where(a, 'add', (p, q) => p.div(b!).add(q.div(b!)))],
   ],
-  max: [([a, b]) => max(b!, a!), ([a, b]) => where(b, 'max', (p, q) => max(max(a!, p), q))],
-  neg: [([a]) => a!.neg().neg().neg(), ([a]) => where(a, 'add', (p, q) => p.neg().sub(q))],
+  max: [
+    ['commuted', ([a, b]) => max(b!, a!)],
+    ['re-associated', ([a, b]) => where(b, 'max', (p, q) => max(max(a!, p), q))],
+  ],
+  neg: [
+    ['double negation', ([a]) => a!.neg().neg().neg()],
+    ['signs moved', ([a]) => where(a, 'add', (p, q) => p.neg().sub(q))],
+  ],
   square: [
-    ([a]) => a!.mul(a!),
-    ([a]) => a!.neg().square(),
-    ([a]) =>
-      where(a, 'add', (p, q) =>
-        p
-          .square()
-          .add(p.mul(q).add(q.mul(p)))
-          .add(q.square()),
-      ),
+    ['a · a for a²', ([a]) => a!.mul(a!)],
+    ['signs moved', ([a]) => a!.neg().square()],
+    [
+      'distributed',
+      ([a]) =>
+        where(a, 'add', (p, q) =>
+          p
+            .square()
+            .add(p.mul(q).add(q.mul(p)))
+            .add(q.square()),
+        ),
+    ],
   ],
-  abs: [([a]) => max(a!, a!.neg()), ([a]) => a!.neg().abs()],
-  tanh: [([a]) => a!.builder.elementwise('tanh', a!.neg()).neg()],
+  abs: [
+    ['by hand', ([a]) => max(a!, a!.neg())],
+    ['signs moved', ([a]) => a!.neg().abs()],
+  ],
+  tanh: [['signs moved', ([a]) => a!.builder.elementwise('tanh', a!.neg()).neg()]],
   mean: [
-    ([a], plain) =>
-      splits(plain, a!) ? where(a, 'add', (p, q) => mean(plain, p).add(mean(plain, q))) : undefined,
+    [
+      'distributed',
+      ([a], plain) =>
+        splits(plain, a!)
+          ? where(a, 'add', (p, q) => mean(plain, p).add(mean(plain, q)))
+          : undefined,
+    ],
   ],
-  std: [([a], plain) => a!.builder.moment('std', indexOf(plain), a!.sub(mean(plain, a!)))],
+  std: [
+    ['by hand', ([a], plain) => a!.builder.moment('std', indexOf(plain), a!.sub(mean(plain, a!)))],
+  ],
+};
+
+/** Ways to write any value. */
+const ANYWHERE: Readonly<Partial<Record<Kind, Spelling>>> = {
+  'double negation': (_args, plain) => plain.neg().neg(),
+  'max(a, a)': (_args, plain) => max(plain, plain),
 };
 
 /** The same function, commuted, re-associated, distributed and with signs moved about at random. */
-export function respell(layer: LayerGraph, choose: Choose): LayerGraph {
+export const respell = (layer: LayerGraph, choose: Choose): LayerGraph =>
+  rebuild(layer, (op) => {
+    const spellings = SPELLINGS[op] ?? [];
+    return choose(2) === 0 ? undefined : spellings[choose(spellings.length)]?.[1];
+  });
+
+/** The same function, rewritten in one way at random places: at every second one that allows it. */
+export const respellAs = (layer: LayerGraph, kind: Kind, choose: Choose): LayerGraph =>
+  rebuild(layer, (op) => {
+    const own = (SPELLINGS[op] ?? []).filter(([of]) => of === kind).map(([, spell]) => spell);
+    const anywhere = ANYWHERE[kind];
+    const spellings = anywhere ? [...own, anywhere] : own;
+    return choose(2) === 0 ? undefined : spellings[choose(spellings.length)];
+  });
+
+function rebuild(layer: LayerGraph, pick: (op: string) => Spelling | undefined): LayerGraph {
   const builder = new GraphBuilder();
   const values = transplant(layer, builder, (original, args) => {
     const plain = builder.copy(original, args);
-    const spellings = SPELLINGS[original.op] ?? [];
-    const pick = choose(2) === 0 ? undefined : spellings[choose(spellings.length)];
-    return pick?.(args, plain) ?? plain;
+    return pick(original.op)?.(args, plain) ?? plain;
   });
   return builder.build({ out: values[layer.outputs.out]! });
 }
