@@ -3,9 +3,12 @@ import katex from 'katex';
 import { describe, expect, test } from 'vitest';
 import { latex } from '../../src/export/latex.ts';
 import { layerOf } from '../../src/graph/genome.ts';
+import type { LayerGraph } from '../../src/graph/graph.ts';
+import { EPSILON, elementwise, isElementwise, isMoment } from '../../src/graph/ops.ts';
 import { parseLayer } from '../../src/graph/text.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
 import { genomes } from '../graph/arbitrary.ts';
+import { valueOfY } from './typeset.ts';
 import { exportedOf } from './vectors.ts';
 
 const written = (formula: string) => latex(exportedOf(parseLayer(formula), null));
@@ -16,6 +19,44 @@ const formulaOf = (formula: string) =>
     .filter((line) => !line.startsWith('%'))
     .join('\n')
     .trim();
+
+/** Some function of a number that no other moment is. */
+const momentOf = (name: string, axes: string, a: number): number =>
+  Math.cos(a + 3 * 'mean rms std'.indexOf(name) + axes.length / 7 + axes.charCodeAt(0));
+
+const FUNCTIONS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  ...{
+    '\\max': Math.max,
+    '\\tanh': Math.tanh,
+    '\\ln': Math.log,
+    '\\exp': Math.exp,
+    sgn: Math.sign,
+  },
+  '\\sigma': (a) => 1 / (1 + Math.exp(-a)),
+};
+
+function called(name: string, [a, b]: readonly number[]): number {
+  const moment = /^(mean|rms|std)_(.*)$/.exec(name);
+  return moment ? momentOf(moment[1]!, moment[2]!, a!) : FUNCTIONS[name]!(a!, b!);
+}
+
+const AXES = { bwh: 'b,w,h', whc: 'w,h,c', wh: 'w,h', 'whc/g': 'w,h,c/g' };
+
+/** The layer on numbers, by the op table. */
+function computed(
+  { nodes, outputs }: LayerGraph,
+  { x, v_0, v_1 }: Record<'x' | 'v_0' | 'v_1', number>,
+) {
+  const leaves: Readonly<Record<string, number>> = { x, v0: v_0, v1: v_1, zero: 0 };
+  const values: number[] = [];
+  for (const node of nodes) {
+    const [a, b] = node.args.map((id) => values[id]!);
+    if (isMoment(node.op) && 'index' in node) values.push(momentOf(node.op, AXES[node.index], a!));
+    else if (isElementwise(node.op)) values.push(elementwise[node.op].value(a!, b!));
+    else values.push(leaves[node.op]!);
+  }
+  return values[outputs.out]!;
+}
 
 /** Throws where KaTeX finds anything to complain of; returns MathML. */
 const render = (text: string) =>
@@ -63,6 +104,31 @@ describe('the formula in LaTeX', () => {
   ])('%s is %s', (formula, expected) => {
     const [, inner] = /^y = \\gamma \\cdot (.*) \+ \\beta$/s.exec(formulaOf(formula))!;
     expect([expected, `(${expected})`, `\\left(${expected}\\right)`]).toContain(inner);
+  });
+
+  test('means what the layer computes', () => {
+    const names = { x: 0.7, v_0: -0.3, v_1: 1.2, '\\varepsilon': EPSILON };
+    const numbers = fc.record({
+      x: fc.double({ min: -3, max: 3, noNaN: true }),
+      v_0: fc.double({ min: -2, max: 2, noNaN: true }),
+      v_1: fc.double({ min: -2, max: 2, noNaN: true }),
+    });
+    // Of these alone, parentheses are at stake in most graphs.
+    const arithmetic = genomes({ maxNodes: 10, ops: ['add', 'neg', 'mul', 'square'] });
+    fc.assert(
+      fc.property(fc.oneof(genomes({ maxNodes: 14 }), arithmetic), numbers, (genome, drawn) => {
+        const layer = layerOf(genome);
+        const given = { ...names, ...drawn, '\\gamma': 1.5, '\\beta': -0.25 };
+        const typeset = valueOfY(latex(exportedOf(layer, null)), {
+          ...{ names: given, call: called },
+          divide: elementwise.div.value,
+        });
+        const expected = 1.5 * computed(layer, drawn) - 0.25;
+        if (!Number.isFinite(expected) || Math.abs(expected) > 1e100) return;
+        expect(Math.abs(typeset - expected)).toBeLessThanOrEqual(1e-6 * (1 + Math.abs(expected)));
+      }),
+      { numRuns: 400 },
+    );
   });
 
   test('names what is long or used several times', () => {
