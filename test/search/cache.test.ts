@@ -18,8 +18,8 @@ import { type Committed, verdicts } from './policy.ts';
 function luck(seed: string, { anchors, steps }: Protocol): Outcome {
   const anchor = anchors[0]!;
   const drawn = unitOf(seed);
-  if (drawn < 0.15) return { outcome: 'diverged', anchor, step: Math.floor(1000 * drawn) };
-  if (drawn < 0.25) return { outcome: 'timeout', anchor, step: 1, seconds: 9 };
+  if (drawn < 0.25) return { outcome: 'diverged', anchor, step: Math.floor(1000 * drawn) };
+  if (drawn < 0.35) return { outcome: 'timeout', anchor, step: 1, seconds: 9 };
   const perAnchor = anchors.map((name) => ({
     ...{ anchor: name, accuracy: unitOf(`${name} ${seed}`), loss: drawn, steps, seconds: 1 },
   }));
@@ -36,9 +36,9 @@ const smallConfig = (flags: object): SearchConfig =>
   });
 
 const cacheSettings = fc.record({
-  by: fc.constantFrom('function', 'function', 'structure', 'nothing'),
+  by: fc.constantFrom('function', 'function', 'function', 'structure', 'nothing'),
   evaluations: fc.integer({ min: 1, max: 4 }),
-  forget: fc.constantFrom(0, 0, 0.3, 1),
+  forget: fc.constantFrom(0, 0.3, 1),
   capacity: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constant(100_000)),
   shared: fc.boolean(),
 });

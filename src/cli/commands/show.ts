@@ -51,7 +51,7 @@ function dossierOf(named: NamedLayer, store: Store | null) {
 function candidateOf({ candidate }: NamedLayer, store: Store | null) {
   if (!candidate) return null;
   const { run, stored, protocolKey } = candidate;
-  const { origin, outcome, tier, repeat, fitness } = stored;
+  const { origin, outcome, tier, repeat, evaluations, fitness } = stored;
   const parent =
     origin.kind === 'mutation' ? (store?.candidates.at(run, origin.parent) ?? null) : null;
   return {
@@ -59,7 +59,7 @@ function candidateOf({ candidate }: NamedLayer, store: Store | null) {
     origin: origin.kind,
     parent: parent && nameOf(run, parent),
     ...{ outcome: outcome.outcome, description: printable(describeOutcome(outcome)) },
-    ...{ tier, repeat, fitness, protocol: printable(protocolKey) },
+    ...{ tier, repeat, evaluations, fitness, protocol: printable(protocolKey) },
   };
 }
 
@@ -103,8 +103,17 @@ function describeFacts(dossier: Dossier): Line[] {
     ['id', candidate.id],
     ['made as', parent === null ? `${origin} graph` : `mutation of ${parent}`],
     ['outcome', `${outcome}: ${description}`],
+    ...describeBasis(candidate),
     ['protocol', candidate.protocol],
   ];
+}
+
+/** What an outcome rests on, where that is not one evaluation of its own. */
+function describeBasis({ tier, repeat, evaluations }: NonNullable<Dossier['candidate']>): Line[] {
+  if (evaluations === null || (evaluations === 1 && repeat !== null)) return [];
+  const count = evaluations === 1 ? '1 evaluation' : `${evaluations} evaluations`;
+  if (repeat !== null) return [['rests on', `${count}, the last one its own`]];
+  return [['rests on', `${count} of the same ${tier === 'structural' ? 'graph' : 'function'}`]];
 }
 
 const AXES: Readonly<Record<string, string>> = {
