@@ -66,6 +66,18 @@ describe('export --all-formats', () => {
     }
   });
 
+  test('leaves out what cannot be written, and says why', async () => {
+    const { folder } = await folderWith('DyT');
+    const deep = Array.from({ length: 110 }).reduce<string>((a) => `tanh(x + ${a})`, 'x');
+    const all = join(folder, 'all');
+    const { code, stderr } = await inProcess(['export', deep, '--all-formats', all]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('Left out svg: An svg has at most 200 nodes, and this layer 221;');
+    expect(readdirSync(all)).toHaveLength(NAMES.length - 1);
+    const alone = await inProcess(['export', deep, '--to', 'svg']);
+    expect(alone).toMatchObject({ code: 1, stdout: '' });
+  });
+
   test('says what is wrong with the folder', async () => {
     const { file } = await folderWith('DyT');
     const ended = await inProcess(['export', 'DyT', '--all-formats', join(file, 'in')]);

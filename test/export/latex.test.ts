@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import katex from 'katex';
 import { describe, expect, test } from 'vitest';
 import { latex } from '../../src/export/latex.ts';
-import { layerOf } from '../../src/graph/genome.ts';
+import { layerOf, liveGraph } from '../../src/graph/genome.ts';
 import type { LayerGraph } from '../../src/graph/graph.ts';
 import { EPSILON, elementwise, isElementwise, isMoment } from '../../src/graph/ops.ts';
 import { parseLayer } from '../../src/graph/text.ts';
@@ -117,7 +117,8 @@ describe('the formula in LaTeX', () => {
     const arithmetic = genomes({ maxNodes: 10, ops: ['add', 'neg', 'mul', 'square'] });
     fc.assert(
       fc.property(fc.oneof(genomes({ maxNodes: 14 }), arithmetic), numbers, (genome, drawn) => {
-        const layer = layerOf(genome);
+        // Not simplified, for that would leave less to put in parentheses.
+        const layer = liveGraph(genome);
         const given = { ...names, ...drawn, '\\gamma': 1.5, '\\beta': -0.25 };
         const typeset = valueOfY(latex(exportedOf(layer, null)), {
           ...{ names: given, call: called },
