@@ -68,6 +68,17 @@ export function statsRepository(db: Database) {
     WHERE protocol_key = (SELECT protocol_key FROM runs WHERE id = $run) AND repeat = 0
     ORDER BY met.functional_key, position`)
     .raw();
+  // Where more than the first evaluation of a function may count, the candidates themselves tell.
+  const firstCounts = db
+    .prepare(`
+    SELECT ifnull(json_extract(config, '$.cache.evaluations'), 1) = 1
+      AND ifnull(json_extract(config, '$.cache.forget'), 0) = 0
+      AND ifnull(json_extract(config, '$.cache.by'), 'function') = 'function'
+    FROM runs WHERE id = ?`)
+    .pluck();
+  const firsts = db.prepare(`
+    SELECT functional_key AS functionalKey, min(idx) AS "index", numbers FROM candidates
+    WHERE run = ? AND outcome = 'evaluated' AND idx >= 0 GROUP BY functional_key`);
   // Both in their order, put together here: looking each evaluation up takes five times as long.
   const paying = db.prepare(`
     SELECT id, idx AS "index", outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL`);
@@ -113,12 +124,13 @@ export function statsRepository(db: Database) {
 
     /** The functions of a run that have scores, in the order in which it met them. */
     scored(run: number): Scored[] {
-      const found: { index: number; functionalKey: string; perAnchor: AnchorAccuracy[] }[] = [];
-      for (const [functionalKey, anchor, accuracy, index] of scores.all({ run }) as ScoreRow[]) {
-        if (found.at(-1)?.functionalKey !== functionalKey)
-          found.push({ index, functionalKey, perAnchor: [] });
-        found.at(-1)!.perAnchor.push({ anchor, accuracy });
-      }
+      const found =
+        firstCounts.get(run) === 0
+          ? (firsts.all(run) as FirstRow[]).map(({ numbers, ...first }) => ({
+              ...first,
+              perAnchor: perAnchorOf(numbers),
+            }))
+          : byFunction(scores.all({ run }) as ScoreRow[]);
       return found
         .map((each) => ({ ...each, fitness: mean(each.perAnchor) }))
         .sort((a, b) => a.index - b.index);
@@ -126,7 +138,19 @@ export function statsRepository(db: Database) {
   };
 }
 
+type FirstRow = { index: number; functionalKey: string; numbers: string };
 type ScoreRow = [functionalKey: string, anchor: string, accuracy: number, index: number];
+
+/** The rows of one function after the other. */
+function byFunction(rows: readonly ScoreRow[]) {
+  const found: { index: number; functionalKey: string; perAnchor: AnchorAccuracy[] }[] = [];
+  for (const [functionalKey, anchor, accuracy, index] of rows) {
+    if (found.at(-1)?.functionalKey !== functionalKey)
+      found.push({ index, functionalKey, perAnchor: [] });
+    found.at(-1)!.perAnchor.push({ anchor, accuracy });
+  }
+  return found;
+}
 
 /** As `fitnessOf`, to the last bit. */
 const mean = (perAnchor: readonly AnchorAccuracy[]): number =>

@@ -217,3 +217,21 @@ test('a function is forgotten where its stack distance is the capacity or more',
     ),
   );
 });
+
+test.each([{}, { evaluations: 3 }, { forget: 0.5 }, { by: 'structure' }, { by: 'nothing' }])(
+  'the statistics tell what the first candidate of each function was worth: %j',
+  async (cache) => {
+    const { store, summary, candidates } = await searchIn({
+      ...{ config: smallConfig({ cache }), pool: lucky(2) },
+    });
+    const firsts = new Map<string, unknown>();
+    for (const { index, functionalKey, outcome, fitness } of candidates) {
+      if (index < 0 || functionalKey === null || outcome.outcome !== 'evaluated') continue;
+      const perAnchor = outcome.perAnchor.map(({ anchor, accuracy }) => ({ anchor, accuracy }));
+      if (!firsts.has(functionalKey))
+        firsts.set(functionalKey, { index, functionalKey, fitness, perAnchor });
+    }
+    expect(firsts.size).toBeGreaterThan(3);
+    expect(store.stats.scored(summary.runId)).toEqual([...firsts.values()]);
+  },
+);
