@@ -116,7 +116,8 @@ export class Body<Helper extends string> {
     return names.filter((name) => this.#helpers.has(name)).map((name) => sources[name]);
   }
 
-  readonly #use = (helper: Helper): Helper => {
+  /** Makes a helper function part of the module. */
+  readonly use = (helper: Helper): Helper => {
     this.#helpers.add(helper);
     return helper;
   };
@@ -126,7 +127,7 @@ export class Body<Helper extends string> {
     if (isInput(node.op)) return atom(node.op);
     if (isMoment(node.op)) return this.#moment(node as MomentNode, args[0]!);
     return this.#expression(node.op as ElementwiseName, args, {
-      use: this.#use,
+      use: this.use,
       clear: isClear(this.#layer, node.args.at(-1)!),
     });
   }
@@ -148,7 +149,7 @@ export class Body<Helper extends string> {
     const argument = text.length > LONGEST_ARGUMENT ? this.#assign('t', text).text : text;
     const index = node.index.replace('/', '');
     const { name, root } = STATISTICS[node.op];
-    const expression = this.#dialect.statistic(this.#statistic(node, argument), this.#use);
+    const expression = this.#dialect.statistic(this.#statistic(node, argument), this.use);
     const statistic = this.#assign(`${name}_${index}`, expression);
     return root ? this.#assign(`${node.op}_${index}`, this.#dialect.root(statistic)) : statistic;
   }

@@ -34,7 +34,7 @@ type Batch = Pick<GoldenStep, 'x' | 'dy'>;
 export type Draws = Parameters & { readonly batches: readonly [Batch, Batch, Batch] };
 
 /** The vectors of `layer` on given data: three batches, the last for inference. */
-export function goldenOn(
+function goldenOn(
   layer: LayerGraph,
   wanted: LayerShape,
   decay: number,
@@ -81,12 +81,24 @@ export function golden(layer: LayerGraph, decay: number): Golden {
   let calmest: { golden: Golden; change: number } | null = null;
   for (let seed = 1; seed <= ATTEMPTS; seed++) {
     const draws = drawn(seed);
-    const found = goldenOn(layer, SHAPE, decay, draws);
-    const change = sensitivity(found, goldenOn(layer, SHAPE, decay, disturbed(draws)));
+    const { golden: found, change } = disturbedGolden(layer, SHAPE, decay, draws, DISTURBANCE);
     if (!calmest || change < calmest.change) calmest = { golden: found, change };
     if (change < SENSITIVITY) break;
   }
   return calmest!.golden;
+}
+
+/** The vectors on given data, and how far a disturbance of the data changes them; see `sensitivity`. */
+export function disturbedGolden(
+  layer: LayerGraph,
+  shape: LayerShape,
+  decay: number,
+  draws: Draws,
+  share: number,
+): { readonly golden: Golden; readonly change: number } {
+  const found = goldenOn(layer, shape, decay, draws);
+  const change = sensitivity(found, goldenOn(layer, shape, decay, disturbed(draws, share)));
+  return { golden: found, change };
 }
 
 function drawn(seed: number): Draws {
@@ -107,12 +119,13 @@ function drawn(seed: number): Draws {
 
 const rounded = (value: number): number => Math.round(value * 10 ** DECIMALS) / 10 ** DECIMALS;
 
-function disturbed({ batches, ...parameters }: Draws): Draws {
+/** The same data, each number off by a share of itself. */
+function disturbed({ batches, ...parameters }: Draws, share: number): Draws {
   let sign = 1;
   const shake = (values: Float64Array) =>
     values.map((value) => {
       sign = -sign;
-      return value * (1 + sign * DISTURBANCE);
+      return value * (1 + sign * share);
     });
   const shaken = Object.fromEntries(PARAMETERS.map((name) => [name, shake(parameters[name])]));
   const again = ({ x, dy }: Batch): Batch => ({ x: shake(x), dy: shake(dy) });

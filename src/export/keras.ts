@@ -2,7 +2,7 @@ import { EPSILON } from '../graph/ops.ts';
 import type { Dialect, Moving } from './body.ts';
 import { atom, call, negative, product, quotient, sum } from './code.ts';
 import type { CodeStyle, Exported } from './exported.ts';
-import type { Golden } from './golden.ts';
+import type { Golden, ParameterName } from './golden.ts';
 import { indent, pythonFloat, signature, tuple } from './python.ts';
 import {
   type Axes,
@@ -44,18 +44,18 @@ def _signed_sqrt(a: Tensor, epsilon: float) -> Tensor:
     return ops.sign(a) * ops.sqrt(ops.abs(a) + epsilon)`,
   _wide: `\
 def _wide(a: Tensor) -> Tensor:
-    """Moments are taken in single precision at least."""
+    """Layers compute in single precision at least."""
     narrow = keras.backend.standardize_dtype(a.dtype) in ("float16", "bfloat16")
     return ops.cast(a, "float32") if narrow else a`,
   _mean: `\
 def _mean(a: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return ops.mean(_wide(a), axes, keepdims=True)`,
+    return ops.mean(a, axes, keepdims=True)`,
   _mean_square: `\
 def _mean_square(a: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return ops.mean(ops.square(_wide(a)), axes, keepdims=True)`,
+    return ops.mean(ops.square(a), axes, keepdims=True)`,
   _variance: `\
 def _variance(a: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return ops.var(_wide(a), axes, keepdims=True)`,
+    return ops.var(a, axes, keepdims=True)`,
 } as const;
 
 type Helper = keyof typeof HELPERS;
@@ -64,30 +64,39 @@ const EPS = atom('self.epsilon');
 const STATISTIC = 'statistic: Callable[[Tensor, tuple[int, ...]], Tensor]';
 
 class KerasModule extends PythonModule<Helper> {
+  constructor(exported: Exported, style: CodeStyle) {
+    super(exported, style);
+    this.body.use('_wide');
+  }
+
   protected get helpers() {
     return HELPERS;
   }
 
   protected dialect(axes: Axes): Dialect<Helper> {
-    return pythonDialect<Helper>(axes, {
-      exprs: {
-        add: sum,
-        mul: product,
-        div: ([a, b], { use, clear }) =>
-          quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
-        max: ([a, b], { use }) => call(use('_maximum'))([a!, b!]),
-        neg: negative,
-        sigmoid: call('ops.sigmoid'),
-        tanh: call('ops.tanh'),
-        exp: call('ops.exp'),
-        log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
-        abs: ([a], { use }) => call(use('_abs'))([a!]),
-        square: call('ops.square'),
-        sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
+    return pythonDialect<Helper>(
+      axes,
+      {
+        exprs: {
+          add: sum,
+          mul: product,
+          div: ([a, b], { use, clear }) =>
+            quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
+          max: ([a, b], { use }) => call(use('_maximum'))([a!, b!]),
+          neg: negative,
+          sigmoid: call('ops.sigmoid'),
+          tanh: call('ops.tanh'),
+          exp: call('ops.exp'),
+          log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
+          abs: ([a], { use }) => call(use('_abs'))([a!]),
+          square: call('ops.square'),
+          sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
+        },
+        root: (statistic) => `ops.sqrt(${statistic.text} + ${EPS.text})`,
+        expand: ['out = ops.broadcast_to(out, ops.shape(x))'],
       },
-      root: (statistic) => `ops.sqrt(${statistic.text} + ${EPS.text})`,
-      expand: ['out = ops.broadcast_to(out, ops.shape(x))'],
-    });
+      'training, ',
+    );
   }
 
   protected imports(): string[] {
@@ -187,24 +196,26 @@ class KerasModule extends PythonModule<Helper> {
     ];
   }
 
+  #weight(name: ParameterName): string {
+    return `ops.reshape(ops.cast(self.${name}, x.dtype), (${this.axes.perChannel}))`;
+  }
+
   #call(): string[] {
-    const { perChannel, width } = this.axes;
+    const { width } = this.axes;
     const training = this.hasMoving ? ['training: bool | None = None'] : [];
     return [
       ...signature('call', ['self', 'inputs: Tensor', ...training], 'Tensor'),
       ...indent([
-        'x = inputs',
+        'x = _wide(inputs)',
         'if len(inputs.shape) == 3:',
         `    x = ops.expand_dims(x, ${width})`,
         ...(this.body.inputs.has('zero') ? ['zero = ops.zeros((1, 1, 1, 1), x.dtype)'] : []),
-        ...this.inner.map((name) => `${name} = ops.reshape(self.${name}, (${perChannel}))`),
-        ...this.body.statements.map((line) =>
-          line.replace('self._over_batch(', 'self._over_batch(training, '),
-        ),
+        ...this.inner.map((name) => `${name} = ${this.#weight(name)}`),
+        ...this.body.statements,
         'if self.affine:',
-        `    gamma = ops.reshape(self.gamma, (${perChannel}))`,
-        `    out = gamma * out + ops.reshape(self.beta, (${perChannel}))`,
-        'out = ops.cast(out, x.dtype)',
+        `    out = ${this.#weight('gamma')} * out`,
+        `    out = out + ${this.#weight('beta')}`,
+        'out = ops.cast(out, inputs.dtype)',
         `return ops.squeeze(out, ${width}) if len(inputs.shape) == 3 else out`,
       ]),
     ];
@@ -228,7 +239,7 @@ class KerasModule extends PythonModule<Helper> {
       ...indent([
         '"""The statistic of this batch in training, the moving one at inference."""',
         'if not training:',
-        `    return ops.reshape(moving, (${this.axes.perChannel}))`,
+        `    return ops.reshape(ops.cast(moving, a.dtype), (${this.axes.perChannel}))`,
         `batch = statistic(a, ${tuple(this.axes.batch)})`,
         'new = ops.cast(ops.stop_gradient(ops.reshape(batch, (-1,))), moving.dtype)',
         'moving.assign(self.momentum * moving + (1 - self.momentum) * new)',

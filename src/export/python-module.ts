@@ -47,12 +47,14 @@ type MomentHelper = `_${StatisticName}` | '_wide';
 export const pythonDialect = <Helper extends string>(
   { batch, space }: Axes,
   dialect: Pick<Dialect<Helper | MomentHelper>, 'exprs' | 'root' | 'expand'>,
+  /** What `_over_batch` gets first. */
+  mode = '',
 ): Dialect<Helper | MomentHelper> => ({
   ...dialect,
   statistic: ({ name, argument, over, moving }, use) => {
     const helper = use(`_${name}`);
     use('_wide');
-    if (moving) return `self._over_batch(${argument}, ${helper}, self.${moving})`;
+    if (moving) return `self._over_batch(${mode}${argument}, ${helper}, self.${moving})`;
     if (over === 'groups') return `self._over_groups(${argument}, ${helper})`;
     const axes = { batch, space, image: [1, 2, 3] }[over];
     return `${helper}(${argument}, ${tuple(axes)})`;

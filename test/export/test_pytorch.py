@@ -1,102 +1,144 @@
 """Exported PyTorch modules against the fp64 interpreter and against PyTorch's own layers."""
 
-import json
-import pathlib
-import subprocess
-import sys
-import types
+import copy
 
 import pytest
 import torch
+from harness import (
+    DOUBLE,
+    LAYOUTS,
+    SINGLE,
+    check_case,
+    check_formatting,
+    check_self_test,
+    grouped,
+    load_vectors,
+    module_of,
+    named,
+)
+from harness import agree as agree_arrays
 from torch import nn
 from torch.nn import functional as F
 
 # Tensors are small and cores are shared.
 torch.set_num_threads(1)
-ROOT = pathlib.Path(__file__).parents[2]
 
-
-def load_vectors():
-    command = ["node", "--import", "tsx", "test/export/vectors.ts"]
-    result = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    return {entry["name"]: entry for entry in json.loads(result.stdout)}
-
-
-VECTORS = load_vectors()
-LAYOUTS = ["nchw", "nhwc"]
+VECTORS = load_vectors("pytorch")
+KNOWN = named(VECTORS, "zoo", "special")
+ZOO = named(VECTORS, "zoo")
+CANDIDATES = named(VECTORS, "candidate")
 
 
 def layer_class(name, layout="nchw"):
-    module = types.ModuleType(name)
-    exec(compile(VECTORS[name]["sources"][layout], name, "exec"), module.__dict__)
-    return module.Layer
+    return module_of(VECTORS[name], layout).Layer
 
 
 def build(name, case, layout="nchw", dtype=torch.float64):
-    cls = layer_class(name, layout)
     shape = case["shape"]
-    grouped = {"groups": shape["groups"]} if "groups: int" in VECTORS[name]["sources"][layout] else {}
-    layer = cls(shape["channels"], **grouped).to(dtype)
+    options = {"groups": shape["groups"]} if grouped(VECTORS[name]) else {}
+    layer = layer_class(name, layout)(shape["channels"], **options).to(dtype)
     with torch.no_grad():
         for key, parameter in layer.named_parameters():
             parameter.copy_(torch.tensor(case["parameters"][key], dtype=dtype))
     return layer
 
 
-def images(values, shape, layout, dtype):
-    sizes = (shape["batch"], shape["height"], shape["width"], shape["channels"])
-    nhwc = torch.tensor(values, dtype=dtype).reshape(sizes)
-    return nhwc.permute(0, 3, 1, 2).contiguous() if layout == "nchw" else nhwc
-
-
 def agree(actual, expected, tolerance, what):
-    """Differences are relative to the largest entry, and to 1 where all are small."""
-    scale = max(1.0, expected.abs().max().item())
-    difference = (actual.double() - expected.double()).abs().max().item()
-    assert difference <= tolerance * scale, f"{what}: off by {difference} at scale {scale}"
+    agree_arrays(actual.detach().double(), expected.detach().double(), tolerance, what)
 
 
-def check_step(layer, step, shape, layout, dtype, tolerance):
-    x = images(step["x"], shape, layout, dtype).requires_grad_()
-    layer.zero_grad()
-    y = layer(x)
-    y.backward(images(step["dy"], shape, layout, dtype))
-    result = step["result"]
-    agree(y.detach(), images(result["y"], shape, layout, torch.float64), tolerance, "y")
-    agree(x.grad, images(result["dx"], shape, layout, torch.float64), tolerance, "dx")
-    for key, parameter in layer.named_parameters():
-        expected = torch.tensor(result[f"d{key}"], dtype=torch.float64)
-        actual = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        agree(actual, expected, tolerance, f"d{key}")
+class Adapter:
+    def __init__(self, layer, dtype, call=None):
+        self.layer, self.dtype, self.call = layer, dtype, call or layer
+
+    def step(self, x, dy, training):
+        self.layer.train(training)
+        self.layer.zero_grad()
+        x = torch.tensor(x, dtype=self.dtype, requires_grad=True)
+        y = self.call(x)
+        y.backward(torch.tensor(dy, dtype=self.dtype))
+        gradients = {
+            name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for name, parameter in self.layer.named_parameters()
+        }
+        return y.detach(), {"x": x.grad, **gradients}
+
+    def statistics(self):
+        return [buffer.clone() for buffer in self.layer.buffers()]
 
 
-def check_case(name, case, layout, dtype, tolerance):
-    layer = build(name, case, layout, dtype)
-    learned = {key for key, _ in layer.named_parameters()} - {"gamma", "beta"}
-    assert learned == set(VECTORS[name]["inputs"])
-    for step in case["steps"]:
-        check_step(layer, step, case["shape"], layout, dtype, tolerance)
-    buffers = list(layer.buffers())
-    assert len(buffers) == len(case["statistics"])
-    for actual, expected in zip(buffers, case["statistics"]):
-        agree(actual, torch.tensor(expected, dtype=torch.float64), tolerance, "statistics")
-    layer.eval()
-    before = [buffer.clone() for buffer in buffers]
-    check_step(layer, case["inference"], case["shape"], layout, dtype, tolerance)
-    assert all(torch.equal(a, b) for a, b in zip(before, buffers))
+def check(name, case, layout, dtype, tolerance):
+    adapter = Adapter(build(name, case, layout, dtype), dtype)
+    check_case(adapter, VECTORS[name], case, layout, tolerance)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize("name", [*KNOWN, *CANDIDATES])
 def test_double_precision_equals_the_interpreter(name, layout):
     for case in VECTORS[name]["cases"]:
-        check_case(name, case, layout, torch.float64, 1e-10)
+        check(name, case, layout, torch.float64, DOUBLE)
 
 
-@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_single_precision_is_within_1e_4(name):
     for case in VECTORS[name]["cases"][:2]:
-        check_case(name, case, "nchw", torch.float32, 1e-4)
+        check(name, case, "nchw", torch.float32, SINGLE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+def test_compiled_modules_compute_the_same(name):
+    case = VECTORS[name]["cases"][0]
+    layer = build(name, case)
+    torch._dynamo.reset()
+    adapter = Adapter(layer, torch.float64, torch.compile(layer, fullgraph=True))
+    check_case(adapter, VECTORS[name], case, "nchw", DOUBLE)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_sequence_is_an_image_of_width_1(name, layout):
+    torch.manual_seed(0)
+    layer = layer_class(name, layout)(6)
+    image = torch.randn(3, 6, 5, 1) if layout == "nchw" else torch.randn(3, 5, 1, 6)
+    width = 3 if layout == "nchw" else 2
+    twin = copy.deepcopy(layer)
+    agree(layer(image.squeeze(width)), twin(image).squeeze(width), 0, "y")
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_without_affine_and_from_zero(name):
+    torch.manual_seed(0)
+    x = torch.randn(3, 6, 4, 4)
+    bare = layer_class(name)(6, affine=False)
+    assert {key for key, _ in bare.named_parameters()} == set(VECTORS[name]["inputs"])
+    agree(bare(x), layer_class(name)(6)(x), 1e-6, "y")
+    assert not layer_class(name)(6, zero_init=True)(x).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+def test_torch_export_and_onnx_take_it(name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    layer = layer_class(name)(6)
+    layer(torch.randn(4, 6, 5, 5))
+    layer.eval()
+    x = torch.randn(3, 6, 4, 5)
+    expected = layer(x)
+    batch = torch.export.Dim("batch", min=2)
+    program = torch.export.export(layer, (x,), dynamic_shapes=({0: batch},))
+    agree(program.module()(x), expected, 1e-6, "exported")
+    path = tmp_path / "layer.onnx"
+    torch.onnx.export(layer, (x,), path, dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [y] = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    agree(torch.tensor(y), expected, 1e-5, "onnx")
+
+
+@pytest.mark.parametrize("name", ["EvoNorm-B1", "EvoNorm-S0", "DyT"])
+def test_files_check_themselves(name, tmp_path):
+    check_self_test(VECTORS[name], "nchw", tmp_path)
 
 
 def batch_norm(x, layer):
@@ -189,7 +231,7 @@ def test_a_plain_tie_halves_the_gradient():
     assert x.grad.item() == 0.5
 
 
-@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_nan_stays_nan(name):
     layer = layer_class(name)(4)
     y = layer(torch.full((2, 4, 3, 3), torch.nan))
@@ -210,7 +252,7 @@ def test_moments_of_narrow_tensors_are_wide(name, dtype):
         assert layer(x.to(dtype)).isfinite().all()
 
 
-@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize("name", KNOWN)
 def test_state_survives_saving(name):
     torch.manual_seed(0)
     layer, copy = layer_class(name)(6), layer_class(name)(6)
@@ -228,10 +270,4 @@ def test_the_wrong_number_of_channels_is_refused(layout):
 
 
 def test_sources_are_formatted():
-    pytest.importorskip("ruff")
-    for entry in VECTORS.values():
-        for source in entry["sources"].values():
-            for arguments in (["format", "--diff"], ["check"]):
-                command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "-"]
-                result = subprocess.run(command, input=source, text=True, capture_output=True)
-                assert result.returncode == 0, result.stdout + result.stderr
+    check_formatting(VECTORS)
