@@ -78,14 +78,15 @@ def check_case(layer, entry, case, layout, tolerance):
                 agree(actual, expected, tolerance, "statistics")
 
 
-def check_formatting(vectors):
+def check_formatting(vectors, folder):
     pytest.importorskip("ruff")
-    for entry in vectors.values():
-        for source in entry["sources"].values():
-            for arguments in (["format", "--diff"], ["check"]):
-                command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "-"]
-                result = subprocess.run(command, input=source, text=True, capture_output=True)
-                assert result.returncode == 0, result.stdout + result.stderr
+    for number, entry in enumerate(vectors.values()):
+        for layout, source in entry["sources"].items():
+            (folder / f"layer_{number}_{layout}.py").write_text(source)
+    for arguments in (["format", "--diff"], ["check"]):
+        command = [sys.executable, "-m", "ruff", *arguments, "--isolated", folder]
+        result = subprocess.run(command, text=True, capture_output=True)
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 def check_self_test(entry, layout, tmp_path):

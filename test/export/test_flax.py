@@ -158,5 +158,5 @@ def test_files_check_themselves(name, tmp_path):
     check_self_test(VECTORS[name], "nhwc", tmp_path)
 
 
-def test_sources_are_formatted():
-    check_formatting(VECTORS)
+def test_sources_are_formatted(tmp_path):
+    check_formatting(VECTORS, tmp_path)
