@@ -129,5 +129,5 @@ test.skipIf(!python)(
     const run = spawnSync(python!, args, { cwd: packageRoot(), encoding: 'utf8' });
     expect(run.status, `${run.stdout}${run.stderr}`).toBe(0);
   },
-  120_000,
+  300_000,
 );

@@ -143,7 +143,6 @@ def test_files_check_themselves(name, tmp_path):
 
 
 def batch_norm(x, layer):
-    mean = x.mean((0, 2, 3), keepdim=True)
     return F.batch_norm(x, None, None, layer.v1, layer.v0, training=True)
 
 
