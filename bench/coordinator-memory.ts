@@ -35,13 +35,15 @@ const marks: { commit: number; resident: number }[] = [];
 const { counts, seconds } = await searchInFile(
   simulatedConfig({ stop: { proposals: proposals + tenth }, algorithm: 'random' }),
   TRIVIAL,
-  (event) => {
-    if (event.type !== 'committed') return;
-    if (event.progress.counts.proposals < (marks.length + 1) * tenth) return;
-    marks.push({ commit: spent.time / spent.candidates, resident: resident() });
-    spent = { time: 0, candidates: 0 };
+  {
+    prepare: timeCommits,
+    onEvent: (event) => {
+      if (event.type !== 'committed') return;
+      if (event.progress.counts.proposals < (marks.length + 1) * tenth) return;
+      marks.push({ commit: spent.time / spent.candidates, resident: resident() });
+      spent = { time: 0, candidates: 0 };
+    },
   },
-  timeCommits,
 );
 const [warmUp, first, last] = [marks[0]!, marks[1]!, marks.at(-1)!];
 const growth: Growth = {

@@ -75,15 +75,22 @@ export class Sleepers implements Pool {
 export const simulatedConfig = (flags: object): SearchConfig =>
   resolveSearchConfig({ flags, numerics: 'native/simulated' });
 
+interface InFile {
+  readonly onEvent?: (event: SearchEvent) => void;
+  /** Called before the search begins. */
+  readonly prepare?: (store: Store) => void;
+  /** Where the database is to stay; by default it is deleted. */
+  readonly path?: string;
+}
+
 /** Runs a search in a database of its own, in a file. */
 export async function searchInFile(
   config: SearchConfig,
   pool: Pool,
-  onEvent: (event: SearchEvent) => void = () => {},
-  prepare: (store: Store) => void = () => {},
+  { onEvent = () => {}, prepare = () => {}, path }: InFile = {},
 ): Promise<RunSummary> {
   const folder = mkdtempSync(join(tmpdir(), 'evolayer-bench-'));
-  const store = openStore(join(folder, 'bench.db'));
+  const store = openStore(path ?? join(folder, 'bench.db'));
   prepare(store);
   try {
     return await runSearch({ config, store, pool, onEvent });

@@ -8,6 +8,8 @@ import type { Results } from '../results.ts';
 import { figure, goals, missingContenders, table } from '../table.ts';
 
 const ROUNDS = { full: 25, quick: 5 };
+/** Compilations of each case before any is timed: a search compiles hundreds in the same process. */
+const WARM_UP = { full: 40, quick: 20 };
 const COMPILE = 'compile';
 const OPEN = 'open and close';
 
@@ -22,18 +24,24 @@ export const compile: Group = {
 async function run(bench: Bench, results: Results): Promise<void> {
   const { quick } = bench.settings;
   const layers = [...KNOWN_LAYERS.filter(({ general }) => general), TEN_OPS];
-  for (const network of NETWORKS)
-    for (const layer of layers) {
-      const training = trainingCase(network, layer);
-      if (!bench.wants(training.name)) continue;
-      const rounds = quick ? ROUNDS.quick : ROUNDS.full;
-      await bench.measure(results, training.name, contenders(training, bench), { rounds });
-    }
+  const cases = NETWORKS.flatMap((network) => layers.map((layer) => trainingCase(network, layer)));
+  const wanted = cases.filter(({ name }) => bench.wants(name));
+  const size = quick ? 'quick' : 'full';
+  for (let i = 0; i < WARM_UP[size]; i++)
+    for (const training of wanted) compileCase(training, bench);
+  for (const training of wanted)
+    await bench.measure(results, training.name, contenders(training, bench), {
+      rounds: ROUNDS[size],
+    });
 }
 
-function contenders({ network, layer, setup }: TrainingCase, { variant, engine }: Bench) {
-  const lanes = lanesOf(variant);
-  const compiling = () => milliseconds(() => compileNetwork(network, layer.layer, setup, lanes));
+const compileCase = ({ network, layer, setup }: TrainingCase, { variant }: Bench) =>
+  compileNetwork(network, layer.layer, setup, lanesOf(variant));
+
+function contenders(training: TrainingCase, bench: Bench) {
+  const { network, layer, setup } = training;
+  const { engine } = bench;
+  const compiling = () => milliseconds(() => compileCase(training, bench));
   const opening = () => milliseconds(() => engine.open(network, layer.layer, setup).close());
   return [
     { name: COMPILE, unit: 'ms', sample: compiling },

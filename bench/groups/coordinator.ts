@@ -1,4 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/eval/package-root.ts';
 import type { Bench, Group } from '../context.ts';
@@ -25,7 +27,9 @@ const SEARCHES = {
 } as const;
 
 const READING = 'beside a reader';
-const READERS = { 'nobody reads': false, '`stats` over and over': true } as const;
+const ALONE = 'nobody reads';
+const BESIDE = '`stats` over and over';
+const ELSEWHERE = '`stats` of another database';
 
 const SLEEPERS = '64 sleepers';
 const WORKERS = 64;
@@ -65,26 +69,48 @@ async function measureRates(bench: Bench, results: Results, proposals: number): 
   await bench.measure(results, RATE, contenders, { rounds: 3 });
 }
 
-/** The same search with and without a process that reads its database: in pairs. */
+/**
+ * The same search while nobody reads, while a process reads its database, and while the same process reads a
+ * database that the search has nothing to do with. Between the first and the last lies what any busy process
+ * takes from a search (caches, memory, clock, a core); between the last two, what reading a run does to it:
+ * locks, and a log that cannot be written back while somebody reads it.
+ *
+ * What says that the loss is not of the latter kind: traced over 4,000 proposals beside a reader, the search never
+ * slept for a lock (SQLite sleeps between two attempts; six attempts to write back the log were put off instead);
+ * it took as much processor time as without (2.5 s and 2.6 s), and its log grew to 5.5 MB instead of 4.3 MB.
+ */
 async function measureReading(bench: Bench, results: Results, proposals: number): Promise<void> {
-  const contenders = Object.entries(READERS).map(([name, reads]) => ({
-    name,
-    unit: 'candidates/s',
-    sample: async () => {
-      const config = simulatedConfig({ stop: { proposals }, algorithm: 'random' });
-      let stop = () => {};
-      const prepare = ({ path }: { path: string }) => {
-        if (reads) stop = startReader(path);
-      };
-      try {
-        const { counts, seconds } = await searchInFile(config, TRIVIAL, () => {}, prepare);
-        return counts.proposals / seconds;
-      } finally {
-        stop();
-      }
-    },
-  }));
-  await bench.measure(results, READING, contenders, { rounds: 7 });
+  const folder = mkdtempSync(join(tmpdir(), 'evolayer-bench-'));
+  const elsewhere = join(folder, 'elsewhere.db');
+  const config = simulatedConfig({ stop: { proposals }, algorithm: 'random' });
+  const rateWith = async (read: ((path: string) => string) | null) => {
+    let stop = () => {};
+    const prepare = ({ path }: { path: string }) => {
+      if (read) stop = startReader(read(path));
+    };
+    try {
+      const { counts, seconds } = await searchInFile(config, TRIVIAL, { prepare });
+      return counts.proposals / seconds;
+    } finally {
+      stop();
+    }
+  };
+  const contender = (name: string, read: ((path: string) => string) | null) => ({
+    ...{ name, unit: 'candidates/s', sample: () => rateWith(read) },
+  });
+  try {
+    // Half of a run, which is what a reader of the run meets on average.
+    const half = simulatedConfig({ stop: { proposals: proposals / 2 }, algorithm: 'random' });
+    await searchInFile(half, TRIVIAL, { path: elsewhere });
+    const contenders = [
+      contender(ALONE, null),
+      contender(ELSEWHERE, () => elsewhere),
+      contender(BESIDE, (path) => path),
+    ];
+    await bench.measure(results, READING, contenders, { rounds: 7 });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 function startReader(db: string): () => void {
@@ -165,8 +191,8 @@ function report(results: Results): string {
         ...{ measured: best, wanted: ['≥', 0.95], show: percent },
       },
       {
-        what: 'commits per second beside a reader ÷ alone',
-        measured: rate(READING, '`stats` over and over') / rate(READING, 'nobody reads'),
+        what: 'commits per second beside a reader ÷ beside one of another database',
+        measured: rate(READING, BESIDE) / rate(READING, ELSEWHERE),
         ...{ wanted: ['≥', 0.95], show: figure },
       },
       {
