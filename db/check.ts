@@ -35,6 +35,8 @@ export interface Dangling {
 export interface StoredAccuracy {
   readonly anchor: string;
   readonly accuracy: number;
+  /** Of the candidate that it is stored for; null where that is not there. */
+  readonly run: number | null;
 }
 
 /** A candidate of the same function that comes before another one in its run. */
@@ -125,7 +127,8 @@ export function checkRepository(db: Database) {
     /** Answers what is stored of one evaluation; prepared once, for it is asked often. */
     evaluation() {
       const scores = db.prepare(`
-        SELECT anchor, accuracy FROM evaluations
+        SELECT anchor, accuracy, (SELECT run FROM candidates WHERE id = candidate) AS run
+        FROM evaluations
         WHERE protocol_key = ? AND functional_key = ? AND repeat = ? ORDER BY position`);
       const rejected = db
         .prepare(`

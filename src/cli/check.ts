@@ -304,25 +304,30 @@ function evaluationFault(
     return isFound ? null : `its evaluation (${outcome}) is missing`;
   }
   if (own.length === 0) return 'its evaluation is missing';
+  // Two runs may evaluate one function in two spellings, which round differently, where the older one goes on
+  // without what it does not know of. The row is of the one that came first; the other keeps its own numbers.
+  if (own.every((score) => score.run !== null && score.run !== run.id)) return null;
   const before = isAlone ? null : evaluation.before(functionalKey, run.id, idx);
   // What other runs made of it may have gone with them.
   if (!isAlone && !before) return null;
-  const expected = before ? meanWith(before, own, evaluations as number) : own;
-  const isSame = (a: (typeof own)[number], i: number) =>
+  const expected: readonly Score[] = before ? meanWith(before, own, evaluations as number) : own;
+  const isSame = (a: Score, i: number) =>
     a.anchor === scores[i]?.anchor && a.accuracy === scores[i]?.accuracy;
   return expected.length === scores.length && expected.every(isSame)
     ? null
     : `its scores are not those of its ${isAlone ? 'evaluation' : 'evaluations'}`;
 }
 
+type Score = Pick<StoredAccuracy, 'anchor' | 'accuracy'>;
+
 /** The scores after one more evaluation, of `evaluations` in all. */
 function meanWith(
   { outcome, numbers }: Predecessor,
-  own: readonly StoredAccuracy[],
+  own: readonly Score[],
   evaluations: number,
-): readonly StoredAccuracy[] {
+): readonly Score[] {
   if (outcome !== 'evaluated') return [];
-  const scored = (scores: readonly StoredAccuracy[]): Evaluated => ({
+  const scored = (scores: readonly Score[]): Evaluated => ({
     outcome: 'evaluated',
     perAnchor: scores.map((score) => ({ ...score, loss: 0, steps: 0, seconds: 0 })),
   });

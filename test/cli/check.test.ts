@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openStore } from '../../db/store.ts';
+import type { SearchConfig } from '../../src/search/config.ts';
 import { runSearch } from '../../src/search/run.ts';
 import { inFolder } from '../db/records.ts';
 import { configOf, FakePool } from '../search/fake.ts';
@@ -220,6 +221,53 @@ test('a run that is whole can be saved from a damaged database', async () => {
   expect((await checked(output)).report).toMatchObject({
     ...{ sound: true, runs: [{ run: 1, proposals: 150 }] },
   });
+});
+
+/** Runs 1 and 2 evaluate the same functions in spellings that score differently: 1 goes on when 2 is done. */
+async function twoSpellings(cache: object): Promise<string> {
+  const path = join(temporaryFolder(), 'x.db');
+  const store = openStore(path);
+  const small = { genomeNodes: 3, exploration: 0.5, cache };
+  const configs = [7, 8].map((seed) => configOf({ seed, ...small, stop: { proposals: 150 } }));
+  const [older, younger] = configs as [SearchConfig, SearchConfig];
+  const controller = new AbortController();
+  await runSearch({
+    ...{ config: older, store, pool: new FakePool(2), signal: controller.signal },
+    onEvent: ({ type }) => type === 'committed' && controller.abort(),
+  });
+  await runSearch({ config: younger, store, pool: new FakePool(2) });
+  await runSearch({ config: older, store, pool: new FakePool(2), runId: 1 });
+  store.close();
+  return path;
+}
+
+/** Candidates of a run whose evaluation is stored, with other scores, for one of another run. */
+const OTHER_SPELLINGS = `
+  SELECT count(*) FROM candidates c JOIN evaluations e ON e.functional_key = c.functional_key
+    AND e.repeat = c.repeat AND e.position = 0 JOIN candidates o ON o.id = e.candidate
+  WHERE c.run = ? AND o.run <> c.run AND c.outcome = 'evaluated'
+    AND json_extract(c.numbers, '$.perAnchor[0].accuracy') <> e.accuracy`;
+
+test.each([
+  ['one evaluation', { evaluations: 1 }],
+  ['means of several', { evaluations: 3, forget: 0.3 }],
+])('a function that two runs evaluated in two spellings is sound: %s', async (_, cache) => {
+  const path = await twoSpellings(cache);
+  const db = new Database(path);
+  expect(db.prepare(OTHER_SPELLINGS).pluck().get(1)).toBeGreaterThan(0);
+  expect((await checked(path)).report).toMatchObject({ sound: true, findings: [] });
+
+  // The row is still held to the candidate that it is stored for.
+  const { changes } = db
+    .prepare(`
+    UPDATE evaluations SET accuracy = 0.123 WHERE position = 0 AND candidate = (
+      SELECT max(id) FROM candidates WHERE run = 2 AND repeat = 0 AND outcome = 'evaluated')`)
+    .run();
+  expect(changes).toBeGreaterThan(0);
+  db.close();
+  const { of, sound } = await checked(path);
+  expect(of(2).join('\n')).toMatch(/^r2-\d+: its scores are not those of its evaluation/m);
+  expect(sound).toEqual([1]);
 });
 
 test('references to rows that are not there are counted', async () => {
