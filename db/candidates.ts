@@ -87,6 +87,13 @@ export interface FunnelRow {
   readonly functional: number;
 }
 
+/** The same, as the database tells it. */
+export interface StoredFunnelRow extends FunnelRow {
+  /** Of `trained`, those that a key recognised and that were evaluated once more. */
+  readonly structuralAgain: number;
+  readonly functionalAgain: number;
+}
+
 /** What is known of a graph from an earlier candidate of the same structure. */
 export interface KnownStructure {
   readonly functionalKey: string | null;
@@ -180,9 +187,11 @@ export function candidateRepository(db: Database) {
     WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
   const cached = (tier: Tier) =>
     `sum(tier IS '${tier}' AND repeat IS NULL AND functional_key IS NOT NULL) AS ${tier}`;
+  const again = (tier: Tier) => `sum(tier IS '${tier}' AND repeat IS NOT NULL) AS ${tier}Again`;
   const funnel = db.prepare(`
     SELECT outcome, count(*) AS count, sum(repeat IS NOT NULL) AS trained,
-      ${cached('structural')}, ${cached('functional')}
+      ${cached('structural')}, ${cached('functional')},
+      ${again('structural')}, ${again('functional')}
     FROM candidates WHERE run = ? AND idx >= 0 GROUP BY outcome ORDER BY outcome`);
   const best = db
     .prepare(`
@@ -285,7 +294,7 @@ export function candidateRepository(db: Database) {
       (youngest.all(run, from, to, limit) as Row[]).map(fromRow).reverse(),
 
     /** The proposals of a run by how they ended. */
-    funnel: (run: number): FunnelRow[] => funnel.all(run) as FunnelRow[],
+    funnel: (run: number): StoredFunnelRow[] => funnel.all(run) as StoredFunnelRow[],
 
     /** The run's proposal of the highest fitness, the first among equals. */
     best(run: number): Candidate | null {

@@ -42,10 +42,6 @@ function auditFromRow({ takenOutcome, takenFitness, numbers, ...row }: AuditRow)
 export function hashingRepository(db: Database) {
   // All that is asked of candidates lies in candidates_by_outcome; a condition with + keeps away the indices
   // that would have to look up each row.
-  const partial = db.prepare(`
-    SELECT ifnull(sum(tier = 'structural'), 0) AS structural,
-      ifnull(sum(tier = 'functional'), 0) AS functional
-    FROM candidates WHERE run = ? AND +idx >= 0 AND +repeat IS NOT NULL AND tier IS NOT NULL`);
   const spared = db
     .prepare(`
     WITH hits AS (
@@ -89,9 +85,6 @@ export function hashingRepository(db: Database) {
     ORDER BY f, e.repeat`);
 
   return {
-    /** Proposals that were recognised by a key, and evaluated once more. */
-    partialHits: (run: number): Record<Tier, number> => partial.get(run) as Record<Tier, number>,
-
     /**
      * Seconds of workers that evaluating would have taken for what a run took over, baselines included: as
      * long as the evaluations of the same function did, on average.

@@ -72,6 +72,11 @@ export function runRepository(db: Database) {
     SELECT ?, ?, ?, ifnull(max(id), 0) FROM candidates`);
   const byId = db.prepare(`${SELECT} WHERE remnant = 0 AND id = ?`);
   const all = db.prepare(`${SELECT} WHERE remnant = 0 ORDER BY id`);
+  const youngest = db
+    .prepare('SELECT id FROM runs WHERE remnant = 0 ORDER BY id DESC LIMIT 1')
+    .pluck();
+  const count = db.prepare('SELECT count(*) FROM runs WHERE remnant = 0').pluck();
+  const open = db.prepare('SELECT id, started FROM runs WHERE remnant = 0 AND stopped IS NULL');
   const stop = db.prepare('UPDATE runs SET stopped = ?, seconds = ? WHERE id = ?');
   const configure = db.prepare('UPDATE runs SET config = ?, stopped = NULL WHERE id = ?');
   const protocol = db.prepare('SELECT protocol FROM protocols WHERE key = ?').pluck();
@@ -93,6 +98,14 @@ export function runRepository(db: Database) {
 
     /** Oldest first. */
     list: (): Run[] => (all.all() as Row[]).map(fromRow),
+
+    /** Its id; null where there are none. */
+    youngest: (): number | null => (youngest.get() as number | undefined) ?? null,
+
+    count: (): number => count.get() as number,
+
+    /** Those that last, or were killed. */
+    open: (): Pick<Run, 'id' | 'started'>[] => open.all() as Pick<Run, 'id' | 'started'>[],
 
     /** Notes how a session ended, or with null that one begins. */
     stopped(id: number, stopped: Stop | null, seconds: number): void {

@@ -1,4 +1,4 @@
-import type { FunnelRow, Tier } from '../../db/candidates.ts';
+import type { StoredFunnelRow, Tier } from '../../db/candidates.ts';
 import type { ComparedAudit, ComparedEvaluation } from '../../db/hashing.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Session } from '../../db/sessions.ts';
@@ -66,7 +66,7 @@ const FUNCTIONS = 100;
 
 /** How the proposals of a run fared, and what it paid for. */
 export interface Work {
-  readonly funnel: readonly FunnelRow[];
+  readonly funnel: readonly StoredFunnelRow[];
   /** Proposals and baselines. */
   readonly candidates: number;
   readonly evaluations: number;
@@ -79,7 +79,7 @@ export function hashingOf(
   { run, sessions }: Pick<RunState, 'run' | 'sessions'>,
   { funnel, candidates, evaluations, seconds: paid }: Work,
 ): HashingStats {
-  const { hits, functions } = countHits(store, run.id, funnel);
+  const { hits, functions } = countHits(funnel);
   const hitRate = functions > 0 ? (hits.structural.full + hits.functional.full) / functions : null;
   const { redraws, probes, screening } = costOf(sessions);
   const spared = store.hashing.sparedSeconds(run.id, run.protocolKey);
@@ -94,16 +94,14 @@ export function hashingOf(
   };
 }
 
-function countHits(store: Store, run: number, funnel: readonly FunnelRow[]) {
-  const partial = store.hashing.partialHits(run);
-  const full = { structural: 0, functional: 0 };
-  let functions = 0;
-  for (const { trained, structural, functional } of funnel) {
-    functions += trained + structural + functional;
-    full.structural += structural;
-    full.functional += functional;
-  }
-  const of = (tier: Tier): Hits => ({ full: full[tier], partial: partial[tier] });
+function countHits(funnel: readonly StoredFunnelRow[]) {
+  const sum = (of: (row: StoredFunnelRow) => number) =>
+    funnel.reduce((total, row) => total + of(row), 0);
+  const of = (tier: Tier): Hits => ({
+    full: sum((row) => row[tier]),
+    partial: sum((row) => row[`${tier}Again`]),
+  });
+  const functions = sum(({ trained, structural, functional }) => trained + structural + functional);
   return { functions, hits: { structural: of('structural'), functional: of('functional') } };
 }
 

@@ -14,24 +14,28 @@ export interface RunState {
 
 /** All runs of a database with what became of them, oldest first. */
 export function runStates(store: Store): RunState[] {
-  const runs = store.runs.list().map((run) => ({ run, sessions: store.sessions.ofRun(run.id) }));
-  const running = writtenNow(runs, store.path);
-  return runs.map(({ run, sessions }) => {
-    const reason = sessions.at(-1)?.detail ?? null;
-    const state = run.stopped ?? (run.id === running ? 'running' : 'killed');
-    return { run, sessions, state, reason: run.stopped ? reason : null };
-  });
+  const running = writtenNow(store);
+  return store.runs.list().map((run) => stateOf(store, run, running));
 }
 
-type WithSessions = Pick<RunState, 'run' | 'sessions'>;
+/** One run, without the counts of all others; null where it is not there. */
+export function runState(store: Store, id: number): RunState | null {
+  const run = store.runs.byId(id);
+  return run && stateOf(store, run, writtenNow(store));
+}
 
-const lastBegun = ({ run, sessions }: WithSessions): string =>
-  sessions.at(-1)?.started ?? run.started;
+function stateOf(store: Store, run: Run, running: number | null): RunState {
+  const sessions = store.sessions.ofRun(run.id);
+  const reason = sessions.at(-1)?.detail ?? null;
+  const state = run.stopped ?? (run.id === running ? 'running' : 'killed');
+  return { run, sessions, state, reason: run.stopped ? reason : null };
+}
 
 /** The run that somebody is working on: of those without an end, the one that was begun or resumed last. */
-function writtenNow(runs: readonly WithSessions[], path: string): number | null {
+function writtenNow({ runs, sessions, path }: Store): number | null {
   const [youngest] = runs
-    .filter(({ run }) => run.stopped === null)
-    .sort((a, b) => (lastBegun(a) < lastBegun(b) ? 1 : -1));
-  return youngest && isBeingWritten(path) ? youngest.run.id : null;
+    .open()
+    .map(({ id, started }) => ({ id, begun: sessions.ofRun(id).at(-1)?.started ?? started }))
+    .sort((a, b) => (a.begun < b.begun ? 1 : -1));
+  return youngest && isBeingWritten(path) ? youngest.id : null;
 }

@@ -17,7 +17,7 @@ import {
   table,
 } from '../output.ts';
 import { reading } from '../reading.ts';
-import { type RunState, runStates } from '../states.ts';
+import { type RunState, runState } from '../states.ts';
 import { type FrontLayer, type RunStats, statsOf } from '../stats.ts';
 
 export const statsCommand = (program: Command) =>
@@ -42,11 +42,13 @@ function stats(id: number | undefined, { db, json }: { db: string; json?: true }
 }
 
 function chosen(store: Store, id: number | undefined): RunState | null {
-  const all = runStates(store);
-  if (id === undefined) return all.at(-1) ?? null;
-  const found = all.find(({ run }) => run.id === id);
+  const wanted = id ?? store.runs.youngest();
+  if (wanted === null) return null;
+  const found = runState(store, wanted);
   if (found) return found;
-  throw new UserError(`There is no run ${id} in ${store.path}; it has ${all.length} runs.`);
+  throw new UserError(
+    `There is no run ${wanted} in ${store.path}; it has ${store.runs.count()} runs.`,
+  );
 }
 
 const titled = (title: string, body: string) => `\n${outColours.bold(title)}\n${body}`;
