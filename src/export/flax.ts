@@ -1,16 +1,19 @@
-import { EPSILON } from '../graph/ops.ts';
-import type { Dialect, Moving } from './body.ts';
-import { atom, call, negative, product, quotient, sum } from './code.ts';
+import type { Context, Dialect, Moving } from './body.ts';
+import { type Code, call } from './code.ts';
 import type { CodeStyle, Exported } from './exported.ts';
 import type { Golden } from './golden.ts';
-import { indent, pythonFloat, signature, tuple } from './python.ts';
+import { indent, signature, tuple } from './python.ts';
 import {
   type Axes,
+  commonExprs,
+  commonHelpers,
   goldenReader,
   grouping,
   INITIAL,
   PythonModule,
+  parameters,
   pythonDialect,
+  type Words,
 } from './python-module.ts';
 
 /**
@@ -20,18 +23,21 @@ import {
 export const flax = (exported: Exported, style: CodeStyle): string =>
   new FlaxModule(exported, style).source();
 
+const WORDS: Words = {
+  module: 'jnp',
+  tensor: 'Array',
+  epsilon: 'epsilon',
+  affine: 'use_affine',
+  channels: '`num_features`',
+};
+
 const HELPERS = {
   _guard: `\
 def _guard(b: Array, eps: float) -> Array:
     """b, or eps with the sign of b (+ at 0) where b is smaller than eps."""
     b = jnp.where((b >= 0) & (b < eps), eps, b)
     return jnp.where((b < 0) & (b > -eps), -eps, b)`,
-  _signed_log: `\
-def _signed_log(a: Array, eps: float) -> Array:
-    return jnp.sign(a) * jnp.log(jnp.abs(a) + eps)`,
-  _signed_sqrt: `\
-def _signed_sqrt(a: Array, eps: float) -> Array:
-    return jnp.sign(a) * jnp.sqrt(jnp.abs(a) + eps)`,
+  ...commonHelpers(WORDS),
   _abs: `\
 def _abs(a: Array) -> Array:
     """With derivative 0 at 0, where that of jnp.abs is 1."""
@@ -53,32 +59,32 @@ def _variance(a: Array, axes: tuple[int, ...]) -> Array:
 
 type Helper = keyof typeof HELPERS;
 
-const EPS = atom('self.epsilon');
+const absolute = ([a]: readonly Code[], { use }: Context<Helper>): Code => call(use('_abs'))([a!]);
+
 const STATISTIC = 'statistic: Callable[[Array, tuple[int, ...]], Array]';
 
 class FlaxModule extends PythonModule<Helper> {
+  protected get words() {
+    return WORDS;
+  }
+
+  protected get momentumNote() {
+    return MOMENTUM;
+  }
+
   protected get helpers() {
     return HELPERS;
   }
 
   protected dialect(axes: Axes): Dialect<Helper> {
-    return pythonDialect<Helper>(axes, {
-      exprs: {
-        add: sum,
-        mul: product,
-        div: ([a, b], { use, clear }) =>
-          quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
-        max: call('jnp.maximum'),
-        neg: negative,
-        sigmoid: call('nnx.sigmoid'),
-        tanh: call('jnp.tanh'),
-        exp: call('jnp.exp'),
-        log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
-        abs: ([a], { use }) => call(use('_abs'))([a!]),
-        square: call('jnp.square'),
-        sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
-      },
-      root: (statistic) => `jnp.sqrt(${statistic.text} + ${EPS.text})`,
+    const exprs = {
+      ...commonExprs<Helper>(WORDS),
+      max: call('jnp.maximum'),
+      sigmoid: call('nnx.sigmoid'),
+      abs: absolute,
+    };
+    return pythonDialect<Helper>(axes, WORDS, {
+      exprs,
       expand: ['out = jnp.broadcast_to(out, x.shape)'],
     });
   }
@@ -92,7 +98,7 @@ class FlaxModule extends PythonModule<Helper> {
 
   protected classSource(): string[][] {
     return [
-      [`class ${this.style.className}(nnx.Module):`, ...this.doc(this.#notes())],
+      [`class ${this.style.className}(nnx.Module):`, ...this.doc()],
       indent(this.#initializer()),
       indent(this.#call()),
       this.hasMoving ? indent(this.#overBatch()) : [],
@@ -100,32 +106,9 @@ class FlaxModule extends PythonModule<Helper> {
     ];
   }
 
-  #notes(): string[] {
-    return [
-      ...(this.body.grouped
-        ? ['groups: the largest divisor of `num_features` that is at most this is taken.']
-        : []),
-      ...(this.hasMoving
-        ? [
-            'momentum: of the moving statistics, which evaluation (`eval()`, or',
-            '    `use_running_average`) reads in place of moments over the batch:',
-            '    s = momentum * s + (1 - momentum) * statistic of the batch, its variance biased.',
-          ]
-        : []),
-      'use_affine: whether the output is scaled by gamma and shifted by beta, per channel.',
-      'zero_init: gamma starts at 0, for the last layer of a residual branch.',
-    ];
-  }
-
   #initializer(): string[] {
-    const { groups, movingDecay } = this.exported;
-    const usesEpsilon = this.usesEpsilon(EPS.text);
     const options = [
-      ...(this.body.grouped ? [`groups: int = ${groups}`] : []),
-      ...(usesEpsilon ? [`epsilon: float = ${pythonFloat(EPSILON)}`] : []),
-      ...(this.hasMoving ? [`momentum: float = ${pythonFloat(movingDecay)}`] : []),
-      'use_affine: bool = True',
-      'zero_init: bool = False',
+      ...parameters(this.options(this.exported.movingDecay)),
       'param_dtype: jnp.dtype = jnp.float32',
     ];
     return [
@@ -133,7 +116,7 @@ class FlaxModule extends PythonModule<Helper> {
       ...indent([
         'self.num_features = num_features',
         ...(this.body.grouped ? grouping('num_features') : []),
-        ...(usesEpsilon ? ['self.epsilon = epsilon'] : []),
+        ...(this.usesEpsilon ? ['self.epsilon = epsilon'] : []),
         ...(this.hasMoving ? ['self.momentum = momentum', 'self.use_running_average = False'] : []),
         ...this.inner.map(
           (name) => `self.${name} = nnx.Param(jnp.${INITIAL[name]}(num_features, param_dtype))`,
@@ -168,9 +151,9 @@ class FlaxModule extends PythonModule<Helper> {
   }
 
   #overBatch(): string[] {
-    const parameters = ['self', 'a: Array', STATISTIC, 'moving: nnx.BatchStat'];
+    const taken = ['self', 'a: Array', STATISTIC, 'moving: nnx.BatchStat'];
     return [
-      ...signature('_over_batch', parameters, 'Array'),
+      ...signature('_over_batch', taken, 'Array'),
       ...indent([
         '"""The statistic of this batch in training, the moving one in evaluation."""',
         'if self.use_running_average:',
@@ -234,6 +217,12 @@ class FlaxModule extends PythonModule<Helper> {
     ];
   }
 }
+
+const MOMENTUM = [
+  'momentum: of the moving statistics, which evaluation (`eval()`, or',
+  '    `use_running_average`) reads in place of moments over the batch:',
+  '    s = momentum * s + (1 - momentum) * statistic of the batch, its variance biased.',
+];
 
 /** The sizes of a value, and how its channel axis is split. */
 const SPLIT = {

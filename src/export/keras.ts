@@ -1,16 +1,19 @@
-import { EPSILON } from '../graph/ops.ts';
-import type { Dialect, Moving } from './body.ts';
-import { atom, call, negative, product, quotient, sum } from './code.ts';
+import type { Context, Dialect, Moving } from './body.ts';
+import { type Code, call } from './code.ts';
 import type { CodeStyle, Exported } from './exported.ts';
 import type { Golden, ParameterName } from './golden.ts';
-import { indent, pythonFloat, signature, tuple } from './python.ts';
+import { indent, signature, tuple } from './python.ts';
 import {
   type Axes,
+  commonExprs,
+  commonHelpers,
   goldenReader,
   grouping,
   INITIAL,
   PythonModule,
+  parameters,
   pythonDialect,
+  type Words,
 } from './python-module.ts';
 
 /**
@@ -20,6 +23,14 @@ import {
  */
 export const keras = (exported: Exported, style: CodeStyle): string =>
   new KerasModule(exported, style).source();
+
+const WORDS: Words = {
+  module: 'ops',
+  tensor: 'Tensor',
+  epsilon: 'epsilon',
+  affine: 'affine',
+  channels: 'the channels',
+};
 
 const HELPERS = {
   _guard: `\
@@ -36,12 +47,7 @@ def _maximum(a: Tensor, b: Tensor) -> Tensor:
 def _abs(a: Tensor) -> Tensor:
     """With derivative 0 at 0, whatever the backend."""
     return ops.sign(a) * a`,
-  _signed_log: `\
-def _signed_log(a: Tensor, epsilon: float) -> Tensor:
-    return ops.sign(a) * ops.log(ops.abs(a) + epsilon)`,
-  _signed_sqrt: `\
-def _signed_sqrt(a: Tensor, epsilon: float) -> Tensor:
-    return ops.sign(a) * ops.sqrt(ops.abs(a) + epsilon)`,
+  ...commonHelpers(WORDS),
   _wide: `\
 def _wide(a: Tensor) -> Tensor:
     """Layers compute in single precision at least."""
@@ -60,7 +66,11 @@ def _variance(a: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 type Helper = keyof typeof HELPERS;
 
-const EPS = atom('self.epsilon');
+const absolute = ([a]: readonly Code[], { use }: Context<Helper>): Code => call(use('_abs'))([a!]);
+
+const maximum = ([a, b]: readonly Code[], { use }: Context<Helper>): Code =>
+  call(use('_maximum'))([a!, b!]);
+
 const STATISTIC = 'statistic: Callable[[Tensor, tuple[int, ...]], Tensor]';
 
 class KerasModule extends PythonModule<Helper> {
@@ -69,32 +79,29 @@ class KerasModule extends PythonModule<Helper> {
     this.body.use('_wide');
   }
 
+  protected get words() {
+    return WORDS;
+  }
+
+  protected get momentumNote() {
+    return MOMENTUM;
+  }
+
   protected get helpers() {
     return HELPERS;
   }
 
   protected dialect(axes: Axes): Dialect<Helper> {
+    const exprs = {
+      ...commonExprs<Helper>(WORDS),
+      max: maximum,
+      sigmoid: call('ops.sigmoid'),
+      abs: absolute,
+    };
     return pythonDialect<Helper>(
       axes,
-      {
-        exprs: {
-          add: sum,
-          mul: product,
-          div: ([a, b], { use, clear }) =>
-            quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
-          max: ([a, b], { use }) => call(use('_maximum'))([a!, b!]),
-          neg: negative,
-          sigmoid: call('ops.sigmoid'),
-          tanh: call('ops.tanh'),
-          exp: call('ops.exp'),
-          log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
-          abs: ([a], { use }) => call(use('_abs'))([a!]),
-          square: call('ops.square'),
-          sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
-        },
-        root: (statistic) => `ops.sqrt(${statistic.text} + ${EPS.text})`,
-        expand: ['out = ops.broadcast_to(out, ops.shape(x))'],
-      },
+      WORDS,
+      { exprs, expand: ['out = ops.broadcast_to(out, ops.shape(x))'] },
       'training, ',
     );
   }
@@ -113,7 +120,7 @@ class KerasModule extends PythonModule<Helper> {
       [
         '@keras.saving.register_keras_serializable(package="evolayer")',
         `class ${this.style.className}(keras.layers.Layer):`,
-        ...this.doc(this.#notes()),
+        ...this.doc(),
       ],
       indent(this.#initializer()),
       indent(this.#build()),
@@ -124,39 +131,15 @@ class KerasModule extends PythonModule<Helper> {
     ];
   }
 
-  #notes(): string[] {
-    return [
-      ...(this.body.grouped
-        ? ['groups: the largest divisor of the channels that is at most this is taken.']
-        : []),
-      ...(this.hasMoving
-        ? [
-            'momentum: of the moving statistics, which inference reads in place of moments over the',
-            '    batch: s = momentum * s + (1 - momentum) * statistic of the batch, its variance biased.',
-          ]
-        : []),
-      'affine: whether the output is scaled by gamma and shifted by beta, per channel.',
-      'zero_init: gamma starts at 0, for the last layer of a residual branch.',
-    ];
-  }
-
-  /** The arguments of the constructor, with their types and defaults; each becomes an attribute. */
-  get #options(): { name: string; type: string; value: string }[] {
-    const { groups, movingDecay } = this.exported;
-    const option = (name: string, type: string, value: string) => ({ name, type, value });
-    return [
-      ...(this.body.grouped ? [option('groups', 'int', String(groups))] : []),
-      ...(this.usesEpsilon(EPS.text) ? [option('epsilon', 'float', pythonFloat(EPSILON))] : []),
-      ...(this.hasMoving ? [option('momentum', 'float', pythonFloat(movingDecay))] : []),
-      option('affine', 'bool', 'True'),
-      option('zero_init', 'bool', 'False'),
-    ];
+  /** Each argument of the constructor becomes an attribute. */
+  get #options() {
+    return this.options(this.exported.movingDecay);
   }
 
   #initializer(): string[] {
-    const parameters = this.#options.map(({ name, type, value }) => `${name}: ${type} = ${value}`);
+    const taken = parameters(this.#options);
     return [
-      ...signature('__init__', ['self', '*', ...parameters, '**kwargs: Any'], 'None'),
+      ...signature('__init__', ['self', '*', ...taken, '**kwargs: Any'], 'None'),
       ...indent([
         'super().__init__(**kwargs)',
         ...this.#options.map(({ name }) => `self.${name} = ${name}`),
@@ -233,9 +216,9 @@ class KerasModule extends PythonModule<Helper> {
   }
 
   #overBatch(): string[] {
-    const parameters = ['self', 'training: bool | None', 'a: Tensor', STATISTIC, 'moving: Tensor'];
+    const taken = ['self', 'training: bool | None', 'a: Tensor', STATISTIC, 'moving: Tensor'];
     return [
-      ...signature('_over_batch', parameters, 'Tensor'),
+      ...signature('_over_batch', taken, 'Tensor'),
       ...indent([
         '"""The statistic of this batch in training, the moving one at inference."""',
         'if not training:',
@@ -293,6 +276,11 @@ class KerasModule extends PythonModule<Helper> {
     ];
   }
 }
+
+const MOMENTUM = [
+  'momentum: of the moving statistics, which inference reads in place of moments over the',
+  '    batch: s = momentum * s + (1 - momentum) * statistic of the batch, its variance biased.',
+];
 
 /** The sizes of a value, and how its channel axis is split. */
 const SPLIT = {

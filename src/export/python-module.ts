@@ -1,8 +1,10 @@
 import type { LayerShape } from '../graph/extent.ts';
-import { Body, type Dialect, type StatisticName } from './body.ts';
+import { type ElementwiseName, EPSILON } from '../graph/ops.ts';
+import { Body, type Context, type Dialect, type StatisticName } from './body.ts';
+import { atom, call, type Exprs, negative, product, quotient, sum } from './code.ts';
 import type { CodeStyle, Exported } from './exported.ts';
 import { type Golden, golden, namedVectors, type ParameterName } from './golden.ts';
-import { goldenSource, indent, moduleDoc, pythonBroken, tuple } from './python.ts';
+import { goldenSource, indent, moduleDoc, pythonBroken, pythonFloat, tuple } from './python.ts';
 
 /** Where the axes are. */
 const AXES = {
@@ -43,14 +45,59 @@ export const INITIAL = { v0: 'zeros', v1: 'ones' } as const;
 /** What all Python targets have: moments of (a, axes), taken in single precision at least. */
 type MomentHelper = `_${StatisticName}` | '_wide';
 
+type CommonHelper = MomentHelper | '_guard' | '_signed_log' | '_signed_sqrt';
+
+/** What a framework calls things. */
+export interface Words {
+  /** The module with `sign`, `log`, … */
+  readonly module: string;
+  readonly tensor: string;
+  /** Arguments of the constructor. */
+  readonly epsilon: string;
+  readonly affine: string;
+  /** The number of channels, in a sentence. */
+  readonly channels: string;
+}
+
+/** Helpers that differ in words alone. */
+export const commonHelpers = ({ module, tensor, epsilon }: Words) =>
+  ({
+    _signed_log: `\
+def _signed_log(a: ${tensor}, ${epsilon}: float) -> ${tensor}:
+    return ${module}.sign(a) * ${module}.log(${module}.abs(a) + ${epsilon})`,
+    _signed_sqrt: `\
+def _signed_sqrt(a: ${tensor}, ${epsilon}: float) -> ${tensor}:
+    return ${module}.sign(a) * ${module}.sqrt(${module}.abs(a) + ${epsilon})`,
+  }) as const;
+
+/** The expressions that differ in words alone. */
+export function commonExprs<Helper extends string>({ module, epsilon }: Words) {
+  const eps = atom(`self.${epsilon}`);
+  type Common = Exprs<ElementwiseName, Context<Helper | CommonHelper>>;
+  const exprs: Omit<Common, 'max' | 'sigmoid' | 'abs'> = {
+    add: sum,
+    mul: product,
+    div: ([a, b], { use, clear }) => quotient([a!, clear ? b! : call(use('_guard'))([b!, eps])]),
+    neg: negative,
+    tanh: call(`${module}.tanh`),
+    exp: call(`${module}.exp`),
+    log: ([a], { use }) => call(use('_signed_log'))([a!, eps]),
+    square: call(`${module}.square`),
+    sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, eps]),
+  };
+  return exprs;
+}
+
 /** How the Python targets write what they have in common. */
 export const pythonDialect = <Helper extends string>(
   { batch, space }: Axes,
-  dialect: Pick<Dialect<Helper | MomentHelper>, 'exprs' | 'root' | 'expand'>,
+  { module, epsilon }: Words,
+  dialect: Pick<Dialect<Helper | MomentHelper>, 'exprs' | 'expand'>,
   /** What `_over_batch` gets first. */
   mode = '',
 ): Dialect<Helper | MomentHelper> => ({
   ...dialect,
+  root: (statistic) => `${module}.sqrt(${statistic.text} + self.${epsilon})`,
   statistic: ({ name, argument, over, moving }, use) => {
     const helper = use(`_${name}`);
     use('_wide');
@@ -62,6 +109,16 @@ export const pythonDialect = <Helper extends string>(
   assign: (name, expression) => pythonBroken(`${name} = ${expression}`, 8),
   nameOf: (name) => name,
 });
+
+interface Option {
+  readonly name: string;
+  readonly type: string;
+  readonly value: string;
+}
+
+/** As the parameters of a function. */
+export const parameters = (options: readonly Option[]): string[] =>
+  options.map(({ name, type, value }) => `${name}: ${type} = ${value}`);
 
 /** A layer as a class in a Python file, with a self-test at its end. */
 export abstract class PythonModule<Helper extends string> {
@@ -94,6 +151,9 @@ export abstract class PythonModule<Helper extends string> {
     return `${blocks.join('\n\n\n')}\n`;
   }
 
+  protected abstract readonly words: Words;
+  /** What the documentation says of the momentum. */
+  protected abstract readonly momentumNote: readonly string[];
   /** Functions that the statements may call, in their order. */
   protected abstract readonly helpers: Readonly<Record<Helper, string>>;
   protected abstract dialect(axes: Axes): Dialect<Helper>;
@@ -118,14 +178,39 @@ export abstract class PythonModule<Helper extends string> {
     return this.body.moving.length > 0;
   }
 
-  protected usesEpsilon(name: string): boolean {
-    return this.body.mentions(name);
+  /** A docstring: the shapes, and the arguments. */
+  protected doc(): string[] {
+    const { shape, sequence } = this.axes;
+    const { channels, affine } = this.words;
+    return indent([
+      `"""Input and output: ${shape}, or ${sequence}.`,
+      '',
+      ...(this.body.grouped
+        ? [`groups: the largest divisor of ${channels} that is at most this is taken.`]
+        : []),
+      ...(this.hasMoving ? this.momentumNote : []),
+      `${affine}: whether the output is scaled by gamma and shifted by beta, per channel.`,
+      'zero_init: gamma starts at 0, for the last layer of a residual branch.',
+      '"""',
+    ]);
   }
 
-  /** A docstring: the shapes, then `notes`. */
-  protected doc(notes: readonly string[]): string[] {
-    const { shape, sequence } = this.axes;
-    return indent([`"""Input and output: ${shape}, or ${sequence}.`, '', ...notes, '"""']);
+  /** The arguments of the constructor that have defaults; `momentum` is the framework's. */
+  protected options(momentum: number): Option[] {
+    const { epsilon, affine } = this.words;
+    const option = (name: string, type: string, value: string): Option => ({ name, type, value });
+    const { groups } = this.exported;
+    return [
+      ...(this.body.grouped ? [option('groups', 'int', String(groups))] : []),
+      ...(this.usesEpsilon ? [option(epsilon, 'float', pythonFloat(EPSILON))] : []),
+      ...(this.hasMoving ? [option('momentum', 'float', pythonFloat(momentum))] : []),
+      option(affine, 'bool', 'True'),
+      option('zero_init', 'bool', 'False'),
+    ];
+  }
+
+  protected get usesEpsilon(): boolean {
+    return this.body.mentions(`self.${this.words.epsilon}`);
   }
 
   /** Refuses inputs of other shapes; `channels` is an attribute. */

@@ -1,16 +1,19 @@
-import { EPSILON } from '../graph/ops.ts';
 import type { Dialect, Moving } from './body.ts';
-import { atom, call, negative, product, quotient, sum } from './code.ts';
+import { call } from './code.ts';
 import type { CodeStyle, Exported } from './exported.ts';
 import type { Golden } from './golden.ts';
-import { indent, pythonFloat, signature, tuple } from './python.ts';
+import { indent, signature, tuple } from './python.ts';
 import {
   type Axes,
+  commonExprs,
+  commonHelpers,
   goldenReader,
   grouping,
   INITIAL,
   PythonModule,
+  parameters,
   pythonDialect,
+  type Words,
 } from './python-module.ts';
 
 /**
@@ -21,18 +24,21 @@ import {
 export const pytorch = (exported: Exported, style: CodeStyle): string =>
   new PytorchModule(exported, style).source();
 
+const WORDS: Words = {
+  module: 'torch',
+  tensor: 'Tensor',
+  epsilon: 'eps',
+  affine: 'affine',
+  channels: '`channels`',
+};
+
 const HELPERS = {
   _guard: `\
 def _guard(b: Tensor, eps: float) -> Tensor:
     """b, or eps with the sign of b (+ at 0) where b is smaller than eps."""
     b = torch.where((b >= 0) & (b < eps), eps, b)
     return torch.where((b < 0) & (b > -eps), -eps, b)`,
-  _signed_log: `\
-def _signed_log(a: Tensor, eps: float) -> Tensor:
-    return torch.sign(a) * torch.log(torch.abs(a) + eps)`,
-  _signed_sqrt: `\
-def _signed_sqrt(a: Tensor, eps: float) -> Tensor:
-    return torch.sign(a) * torch.sqrt(torch.abs(a) + eps)`,
+  ...commonHelpers(WORDS),
   _wide: `\
 def _wide(a: Tensor) -> Tensor:
     """Moments are taken in single precision at least."""
@@ -50,34 +56,29 @@ def _variance(a: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 type Helper = keyof typeof HELPERS;
 
-const EPS = atom('self.eps');
 const STATISTIC = 'statistic: Callable[[Tensor, tuple[int, ...]], Tensor]';
 
 class PytorchModule extends PythonModule<Helper> {
+  protected get words() {
+    return WORDS;
+  }
+
+  protected get momentumNote() {
+    return MOMENTUM;
+  }
+
   protected get helpers() {
     return HELPERS;
   }
 
   protected dialect(axes: Axes): Dialect<Helper> {
-    return pythonDialect<Helper>(axes, {
-      exprs: {
-        add: sum,
-        mul: product,
-        div: ([a, b], { use, clear }) =>
-          quotient([a!, clear ? b! : call(use('_guard'))([b!, EPS])]),
-        max: call('torch.maximum'),
-        neg: negative,
-        sigmoid: call('torch.sigmoid'),
-        tanh: call('torch.tanh'),
-        exp: call('torch.exp'),
-        log: ([a], { use }) => call(use('_signed_log'))([a!, EPS]),
-        abs: call('torch.abs'),
-        square: call('torch.square'),
-        sqrt: ([a], { use }) => call(use('_signed_sqrt'))([a!, EPS]),
-      },
-      root: (statistic) => `torch.sqrt(${statistic.text} + ${EPS.text})`,
-      expand: ['out = out.expand_as(x)'],
-    });
+    const exprs = {
+      ...commonExprs<Helper>(WORDS),
+      max: call('torch.maximum'),
+      sigmoid: call('torch.sigmoid'),
+      abs: call('torch.abs'),
+    };
+    return pythonDialect<Helper>(axes, WORDS, { exprs, expand: ['out = out.expand_as(x)'] });
   }
 
   protected imports(): string[] {
@@ -89,7 +90,7 @@ class PytorchModule extends PythonModule<Helper> {
 
   protected classSource(): string[][] {
     return [
-      [`class ${this.style.className}(nn.Module):`, ...this.doc(this.#notes())],
+      [`class ${this.style.className}(nn.Module):`, ...this.doc()],
       indent(this.body.moving.map(({ name }) => `${name}: Tensor`)),
       indent(this.#initializer()),
       indent(this.#forward()),
@@ -98,39 +99,15 @@ class PytorchModule extends PythonModule<Helper> {
     ];
   }
 
-  #notes(): string[] {
-    return [
-      ...(this.body.grouped
-        ? ['groups: the largest divisor of `channels` that is at most this is taken.']
-        : []),
-      ...(this.hasMoving
-        ? [
-            'momentum: of the moving statistics, which evaluation reads in place of moments over the',
-            '    batch: s = (1 - momentum) * s + momentum * statistic of the batch, its variance biased.',
-          ]
-        : []),
-      'affine: whether the output is scaled by gamma and shifted by beta, per channel.',
-      'zero_init: gamma starts at 0, for the last layer of a residual branch.',
-    ];
-  }
-
   #initializer(): string[] {
-    const { groups, movingDecay } = this.exported;
-    const usesEps = this.usesEpsilon(EPS.text);
-    const options = [
-      ...(this.body.grouped ? [`groups: int = ${groups}`] : []),
-      ...(usesEps ? [`eps: float = ${pythonFloat(EPSILON)}`] : []),
-      ...(this.hasMoving ? [`momentum: float = ${pythonFloat(momentumOf(movingDecay))}`] : []),
-      'affine: bool = True',
-      'zero_init: bool = False',
-    ];
+    const options = this.options(momentumOf(this.exported.movingDecay));
     return [
-      ...signature('__init__', ['self', 'channels: int', '*', ...options], 'None'),
+      ...signature('__init__', ['self', 'channels: int', '*', ...parameters(options)], 'None'),
       ...indent([
         'super().__init__()',
         'self.channels = channels',
         ...(this.body.grouped ? grouping('channels') : []),
-        ...(usesEps ? ['self.eps = eps'] : []),
+        ...(this.usesEpsilon ? ['self.eps = eps'] : []),
         ...(this.hasMoving ? ['self.momentum = momentum'] : []),
         ...this.inner.map(
           (name) => `self.${name} = nn.Parameter(torch.${INITIAL[name]}(channels))`,
@@ -225,6 +202,11 @@ class PytorchModule extends PythonModule<Helper> {
 
 /** PyTorch's momentum is the share of the new. */
 const momentumOf = (decay: number): number => Number((1 - decay).toPrecision(12));
+
+const MOMENTUM = [
+  'momentum: of the moving statistics, which evaluation reads in place of moments over the',
+  '    batch: s = (1 - momentum) * s + momentum * statistic of the batch, its variance biased.',
+];
 
 const AFFINE = [
   'if affine:',
