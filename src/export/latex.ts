@@ -87,9 +87,10 @@ const signed =
 
 /** How each op is typeset. */
 const WRITTEN: Readonly<Record<ElementwiseName, Write>> = {
+  // A sum that begins with a minus goes on with it: a + (-b + c) is a - b + c.
   add: (a, b) =>
-    b!.negated
-      ? around(`${a!.text} - ${within(b!.negated, PRODUCT)}`, SUM, 3, [a!, b!.negated])
+    b!.text.startsWith('-')
+      ? around(`${a!.text} - ${b!.text.slice(1)}`, SUM, 2, [a!, b!])
       : around(`${a!.text} + ${b!.text}`, SUM, 3, [a!, b!]),
   mul: (a, b) =>
     around(`${within(a!, PRODUCT)} \\cdot ${within(b!, PRODUCT)}`, PRODUCT, 3, [a!, b!]),
