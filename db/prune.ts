@@ -34,7 +34,15 @@ const KEEP = `
       ON seen.protocol_key = gone.protocol_key AND gone.id <= seen.horizon
     WHERE functional_key IS NOT NULL GROUP BY seen.protocol_key, seen.horizon, functional_key
   UNION SELECT candidate FROM main.evaluations WHERE candidate IN (SELECT id FROM gone)
-  UNION SELECT candidate FROM main.rejections WHERE candidate IN (SELECT id FROM gone)`;
+  UNION SELECT candidate FROM main.rejections WHERE candidate IN (SELECT id FROM gone)
+  -- Scores that a run which stays measured too, in another spelling of the function: they are not its own.
+  UNION SELECT e.candidate FROM main.candidates AS o JOIN main.runs ON runs.id = o.run
+    CROSS JOIN main.evaluations AS e ON e.candidate = o.id
+    CROSS JOIN main.candidates AS c ON c.functional_key = e.functional_key AND c.repeat = e.repeat
+    CROSS JOIN main.runs AS r ON r.id = c.run
+  WHERE runs.remnant = 1 AND r.remnant = 0 AND r.protocol_key = e.protocol_key
+    AND c.outcome = 'evaluated' AND (c.evaluations > 1
+      OR json_extract(c.numbers, '$.perAnchor[' || e.position || '].accuracy') <> e.accuracy)`;
 
 const GONE = `candidate IN
   (SELECT id FROM candidates WHERE run IN (SELECT id FROM runs WHERE remnant = 1))
@@ -50,8 +58,9 @@ const HEIR = (table: string) => `
     AND runs.protocol_key = ${table}.protocol_key AND runs.remnant = 0
   ORDER BY c.repeat = ${table}.repeat DESC, c.id LIMIT 1`;
 
+/** An heir may have a rejection of its own already; the other one goes then. */
 const INHERIT = (table: string) =>
-  `UPDATE ${table} SET candidate = (${HEIR(table)}) WHERE ${GONE} AND (${HEIR(table)}) IS NOT NULL`;
+  `UPDATE OR IGNORE ${table} SET candidate = (${HEIR(table)}) WHERE ${GONE} AND (${HEIR(table)}) IS NOT NULL`;
 
 const COUNT_EVALUATIONS = `
   SELECT count(*) FROM (

@@ -270,6 +270,27 @@ test.each([
   expect(sound).toEqual([1]);
 });
 
+test('of runs that evaluated the same functions, each on its own, one can be deleted', async () => {
+  const path = await twoSpellings({});
+  const db = new Database(path);
+  const rejections = db.prepare(`
+    SELECT functional_key, candidate, repeat FROM rejections ORDER BY functional_key, candidate`);
+  const ofOlder = `
+    SELECT r.functional_key, candidate, r.repeat FROM rejections r JOIN candidates c ON c.id = candidate
+    WHERE run = 1`;
+  const twice = db.prepare(`
+    SELECT count(*) FROM (
+      SELECT 1 FROM rejections GROUP BY functional_key, repeat HAVING count(*) > 1)`);
+  expect(twice.pluck().get()).toBeGreaterThan(0);
+  const own = db.prepare(ofOlder).all();
+  expect(await inProcess(['prune', '--run', '2', '--yes', '--db', path])).toMatchObject({
+    code: 0,
+  });
+  expect(rejections.all()).toEqual(expect.arrayContaining(own));
+  expect(twice.get()).toBe(0);
+  db.close();
+});
+
 test('references to rows that are not there are counted', async () => {
   const { of } = await checked(edited('DELETE FROM candidates WHERE run = 2 AND idx > 100'));
   expect(of(null).join('\n')).toMatch(
