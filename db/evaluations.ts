@@ -92,14 +92,17 @@ const isLasting = (outcome: OutcomeName): boolean => outcome !== 'timeout' && ou
 /** The functional equivalence cache, and the record of all training that was ever done. */
 export function evaluationRepository(db: Database) {
   // An evaluation is a function of the two keys and `repeat`: where the row is there, it says the same.
-  // One that was only saved, as another evaluation of a candidate, becomes that of the one that causes it.
+  // One that was only saved, as another evaluation of a candidate, becomes that of the one that causes it,
+  // whose spelling may round otherwise.
   const caused = (candidate: string) =>
     `(SELECT repeat FROM candidates WHERE id = ${candidate}) = repeat`;
   const insertScore = db.prepare(`
     INSERT INTO evaluations (protocol_key, functional_key, repeat, position, anchor,
       accuracy, loss, steps, seconds, candidate, at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET candidate = excluded.candidate
+    ON CONFLICT DO UPDATE SET accuracy = excluded.accuracy, loss = excluded.loss,
+      steps = excluded.steps, seconds = excluded.seconds,
+      candidate = excluded.candidate, at = excluded.at
     WHERE NOT ${caused('evaluations.candidate')} AND ${caused('excluded.candidate')}`);
   const insertRejection = db.prepare(`
     INSERT INTO rejections

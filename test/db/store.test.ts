@@ -88,11 +88,11 @@ describe('the cache', () => {
     store.saveEvaluation({ ...added, repeat: 1, outcome: evaluated(0.25, 0.25) });
     const known = (horizon = everything) => store.evaluations.known('p1', 'f', horizon);
     expect(known()).toEqual(once(withoutTime(0.5, 0.75)));
-    // Both runs evaluate it; what is there already stays, but is an evaluation of a search now.
+    // Both runs evaluate it; what the first one found stays, what was only saved becomes the other one's.
     store.commit(b, [settled(0, of(0, evaluated(0, 0)))], TIME);
-    store.commit(b, [settled(1, of(1, evaluated(0.25, 0.25)))], TIME);
+    store.commit(b, [settled(1, of(1, evaluated(0.35, 0.25)))], TIME);
     expect(known(2)).toEqual(once(withoutTime(0.5, 0.75)));
-    const both = { evaluations: 2, repeat: 1, outcome: withoutTime(0.375, 0.5) };
+    const both = { evaluations: 2, repeat: 1, outcome: withoutTime(0.425, 0.5) };
     expect(known()).toEqual(both);
     const low = { outcome: 'diverged', anchor: 'a', step: 1 } as const;
     store.commit(b, [settled(2, of(3, low)), settled(3, of(2, { ...low, step: 2 }))], TIME);
