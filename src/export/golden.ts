@@ -68,34 +68,50 @@ function goldenOn(
 const SHAPE: LayerShape = { batch: 2, height: 2, width: 3, channels: 4, groups: 2 };
 /** Inputs have this many decimals. */
 const DECIMALS = 2;
-/** A disturbance of the size of single precision's rounding, and what it may change. */
+/** A disturbance of the size of single precision's rounding. */
 const DISTURBANCE = 1e-6;
-const SENSITIVITY = 3e-5;
+/** What it may change where single precision can follow. */
+export const CALM = 3e-5;
 const ATTEMPTS = 200;
 
+/** The vectors that an exported file carries. */
+export const golden = (layer: LayerGraph, decay: number): Golden =>
+  calmestGolden(layer, SHAPE, decay, drawn, ATTEMPTS).golden;
+
 /**
- * The vectors that an exported file carries. Among several draws it is the first on which the layer is
- * smooth: where single precision and double precision see the same side of every kink.
+ * The vectors of the first of several draws on which the layer is smooth: where single precision and double
+ * precision see the same side of every kink. Where there is none, those of the draw that comes closest.
  */
-export function golden(layer: LayerGraph, decay: number): Golden {
-  let calmest: { golden: Golden; change: number } | null = null;
-  for (let seed = 1; seed <= ATTEMPTS; seed++) {
-    const draws = drawn(seed);
-    const { golden: found, change } = disturbedGolden(layer, SHAPE, decay, draws, DISTURBANCE);
-    if (!calmest || change < calmest.change) calmest = { golden: found, change };
-    if (change < SENSITIVITY) break;
+export function calmestGolden(
+  layer: LayerGraph,
+  shape: LayerShape,
+  decay: number,
+  draw: (seed: number) => Draws,
+  attempts: number,
+): Disturbed {
+  let calmest: Disturbed | null = null;
+  for (let seed = 1; seed <= attempts; seed++) {
+    const found = disturbedGolden(layer, shape, decay, draw(seed), DISTURBANCE);
+    if (!calmest || found.change < calmest.change) calmest = found;
+    if (found.change < CALM) break;
   }
-  return calmest!.golden;
+  return calmest!;
 }
 
-/** The vectors on given data, and how far a disturbance of the data changes them; see `sensitivity`. */
+/** Vectors, and how far a disturbance of the data changes them; see `sensitivity`. */
+export interface Disturbed {
+  readonly golden: Golden;
+  readonly change: number;
+}
+
+/** The vectors on given data, disturbed by `share` of each number. */
 export function disturbedGolden(
   layer: LayerGraph,
   shape: LayerShape,
   decay: number,
   draws: Draws,
   share: number,
-): { readonly golden: Golden; readonly change: number } {
+): Disturbed {
   const found = goldenOn(layer, shape, decay, draws);
   const change = sensitivity(found, goldenOn(layer, shape, decay, disturbed(draws, share)));
   return { golden: found, change };

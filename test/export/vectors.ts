@@ -5,7 +5,14 @@
 import { pathToFileURL } from 'node:url';
 import { randomStream } from '../../src/eval/random.ts';
 import type { Exported } from '../../src/export/exported.ts';
-import { disturbedGolden, numbers } from '../../src/export/golden.ts';
+import {
+  CALM,
+  calmestGolden,
+  type Draws,
+  disturbedGolden,
+  type Golden,
+  numbers,
+} from '../../src/export/golden.ts';
 import { TARGETS, type TargetName } from '../../src/export/targets.ts';
 import type { LayerShape } from '../../src/graph/extent.ts';
 import { genomeOf, layerOf } from '../../src/graph/genome.ts';
@@ -47,6 +54,12 @@ const ROUNDING = 1e-12;
 const SENSITIVITY = 1e-7;
 const CANDIDATES = 200;
 
+/** Draws among which one is sought that single precision can follow, and how far it may go astray. */
+const ATTEMPTS = 20;
+export const SINGLE = 1e-4;
+/** How much more than the disturbance another order of the same sums may change. */
+const MARGIN = 10;
+
 type Draw = Required<Omit<LayerInputs, 'statistics'>>;
 
 /** `scale` is that of x. */
@@ -71,13 +84,50 @@ function inputsOf(shape: LayerShape, seed: number, scale: number): Draw {
   };
 }
 
+/** Weights, and the batches of two training steps and of inference; `seed` is the first of three. */
+function drawsOf(shape: LayerShape, seed: number, scale: number): Draws {
+  const draws = [0, 1, 2].map((i) => inputsOf(shape, seed + i, scale)) as [Draw, Draw, Draw];
+  const { v0, v1, gamma, beta } = draws[0];
+  return { v0, v1, gamma, beta, batches: draws };
+}
+
 /** Two training steps on different batches with the same parameters, then inference. */
 function caseOf(layer: LayerGraph, wanted: LayerShape, scale = 1) {
-  const draws = [1, 2, 3].map((seed) => inputsOf(wanted, seed, scale)) as [Draw, Draw, Draw];
-  const { v0, v1, gamma, beta } = draws[0];
-  const data = { v0, v1, gamma, beta, batches: draws };
-  const { golden, change } = disturbedGolden(layer, wanted, DECAY, data, ROUNDING);
+  const { golden, change } = disturbedGolden(
+    layer,
+    wanted,
+    DECAY,
+    drawsOf(wanted, 1, scale),
+    ROUNDING,
+  );
   return { change, golden: { ...golden, shape: wanted } };
+}
+
+/** What a layer must compute in single precision, relative to the largest entry and to 1. */
+export interface SingleCase {
+  /** `shape` has the groups that are asked for. */
+  readonly golden: Golden;
+  /** `SINGLE`, or more where the layer amplifies rounding on every draw. */
+  readonly tolerance: number;
+}
+
+/** As `caseOf`, of numbers that single precision has, on the first draw on which the layer is calm. */
+function singleCase(layer: LayerGraph, wanted: LayerShape, scale = 1): SingleCase {
+  const draw = (attempt: number) => rounded(drawsOf(wanted, 3 * attempt - 2, scale));
+  const { golden, change } = calmestGolden(layer, wanted, DECAY, draw, ATTEMPTS);
+  return {
+    golden: { ...golden, shape: wanted },
+    tolerance: change < CALM ? SINGLE : Math.max(SINGLE, MARGIN * change),
+  };
+}
+
+function rounded({ batches, v0, v1, gamma, beta }: Draws): Draws {
+  const round = (values: Float64Array) => values.map(Math.fround);
+  const [first, second, third] = batches.map(({ x, dy }) => ({ x: round(x), dy: round(dy) }));
+  return {
+    ...{ v0: round(v0), v1: round(v1), gamma: round(gamma), beta: round(beta) },
+    batches: [first!, second!, third!],
+  };
 }
 
 export const exportedOf = (layer: LayerGraph, zooName: string | null): Exported => ({
@@ -92,38 +142,56 @@ export const exportedOf = (layer: LayerGraph, zooName: string | null): Exported 
   movingDecay: DECAY,
 });
 
-interface Subject {
+interface Subject<Case> {
   readonly name: string;
   readonly layer: LayerGraph;
   readonly kind: 'zoo' | 'special' | 'candidate';
-  readonly cases: readonly unknown[];
+  readonly cases: readonly Case[];
 }
 
-function* subjects(): Generator<Subject> {
-  const cases = (layer: LayerGraph) => SHAPES.map((shape) => caseOf(layer, shape).golden);
-  for (const { name, layer } of ZOO) {
-    const scaled = [1e-3, 1e3].map((scale) => caseOf(layer, FULL_SIZE, scale).golden);
-    yield { name, layer, kind: 'zoo', cases: [...cases(layer), ...scaled] };
+const subjects = (): Generator<Subject<Golden>> =>
+  subjectsBy((layer, shape, scale) => caseOf(layer, shape, scale).golden, { scaled: ['zoo'] });
+
+/** All layers that a target is tested on, with what they compute in single precision. */
+export const singleSubjects = (): Generator<Subject<SingleCase>> =>
+  subjectsBy(singleCase, { scaled: ['zoo', 'special'] });
+
+type CaseMaker<Case> = (layer: LayerGraph, shape: LayerShape, scale?: number) => Case;
+
+/** `scaled` are the kinds that get small and large inputs too. */
+function* subjectsBy<Case>(
+  make: CaseMaker<Case>,
+  { scaled }: { scaled: readonly Subject<Case>['kind'][] },
+): Generator<Subject<Case>> {
+  for (const { name, layer, kind } of known()) {
+    const cases = SHAPES.map((shape) => make(layer, shape));
+    if (scaled.includes(kind))
+      cases.push(...[1e-3, 1e3].map((scale) => make(layer, FULL_SIZE, scale)));
+    yield { name, layer, kind, cases };
   }
-  for (const [name, text] of Object.entries(OTHERS)) {
-    const layer = parseLayer(text);
-    yield { name, layer, kind: 'special', cases: cases(layer) };
-  }
-  yield* candidates();
+  for (const [i, layer] of candidates().entries())
+    yield { name: `candidate ${i + 1}`, layer, kind: 'candidate', cases: [make(layer, SMALL)] };
 }
+
+const known = (): Omit<Subject<never>, 'cases'>[] => [
+  ...ZOO.map(({ name, layer }) => ({ name, layer, kind: 'zoo' as const })),
+  ...Object.entries(OTHERS).map(([name, text]) => ({
+    name,
+    layer: parseLayer(text),
+    kind: 'special' as const,
+  })),
+];
 
 /** Random layers as a search makes them: accepted by the probe, most of the ten nodes live. */
-function* candidates(): Generator<Subject> {
+function candidates(): LayerGraph[] {
   const space = { genomeNodes: 10, primitiveWeights: {} };
-  let found = 0;
-  for (let i = 0; found < CANDIDATES; i++) {
+  const found: LayerGraph[] = [];
+  for (let i = 0; found.length < CANDIDATES; i++) {
     const layer = layerOf(randomGenome(space, randomStream('export candidate', i)));
     if (layer.nodes.length < 6 || probe(layer).verdict !== 'ok') continue;
-    const { golden, change } = caseOf(layer, SMALL);
-    if (change > SENSITIVITY) continue;
-    found++;
-    yield { name: `candidate ${found}`, layer, kind: 'candidate', cases: [golden] };
+    if (caseOf(layer, SMALL).change <= SENSITIVITY) found.push(layer);
   }
+  return found;
 }
 
 /** Sources of one target, and what they must compute. */
