@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { packageRoot } from '../eval/package-root.ts';
 import type { SelfTest } from '../export/targets.ts';
 
@@ -18,20 +19,22 @@ const MAX_OUTPUT = 20_000_000;
 
 /** Runs the file as its target says, with what is installed here. */
 export async function runSelfTest(file: string, test: SelfTest): Promise<Verdict> {
-  const runtime = await RUNTIMES[test.runtime](test.modules);
+  const runtime = await RUNTIMES[test.runtime](test.modules, file);
   if ('missing' in runtime) return { verdict: 'left out', missing: runtime.missing };
-  const args = test.args?.(resolve(file)) ?? [resolve(file)];
+  const args = [...(runtime.args ?? []), ...(test.args?.(resolve(file)) ?? [resolve(file)])];
   // What lies beside the file must not be taken for a module of the same name.
   const env = { PYTHONSAFEPATH: '1', PYTHONDONTWRITEBYTECODE: '1', ...test.env };
   const { ended, output } = await runProgram(runtime.program, args, env);
   return ended ? { verdict: 'passed' } : { verdict: 'failed', output };
 }
 
-type Runtime = { readonly program: string } | { readonly missing: string };
+type Runtime =
+  | { readonly program: string; readonly args?: readonly string[] }
+  | { readonly missing: string };
 
 const RUNTIMES: Readonly<
-  Record<SelfTest['runtime'], (modules: readonly string[]) => Promise<Runtime>>
-> = { python: findPython, node: async (modules) => findNode(modules) };
+  Record<SelfTest['runtime'], (modules: readonly string[], file: string) => Promise<Runtime>>
+> = { python: findPython, node: async (modules, file) => findNode(modules, file) };
 
 const FIND = `\
 import importlib.util, sys
@@ -53,18 +56,34 @@ async function findPython(modules: readonly string[]): Promise<Runtime> {
   return { missing };
 }
 
-function findNode(modules: readonly string[]): Runtime {
-  const require = createRequire(join(packageRoot(), 'package.json'));
-  const lacks = modules.filter((name) => !isInstalled(name, require));
-  return lacks.length > 0
-    ? { missing: `Node.js does not find ${lacks.join(', ')}` }
-    : { program: process.execPath };
+/** The first of the places that are usual which has all modules: beside the file, here, and with evolayer. */
+function findNode(modules: readonly string[], file: string): Runtime {
+  const places = [resolve(file), resolve('package.json'), join(packageRoot(), 'package.json')];
+  const lacks = places.map((place) => modules.filter((name) => !isInstalled(name, place)));
+  const found = lacks.findIndex(({ length }) => length === 0);
+  if (found < 0) return { missing: `Node.js does not find ${lacks.at(-1)!.join(', ')}` };
+  const args = ['--no-warnings', '--import', resolvingFrom(places[found]!)];
+  return { program: process.execPath, args };
 }
 
-function isInstalled(name: string, require: NodeJS.Require): boolean {
-  const folders = require.resolve.paths(name) ?? [];
+function isInstalled(name: string, from: string): boolean {
+  const folders = createRequire(from).resolve.paths(name) ?? [];
   return folders.some((folder) => existsSync(join(folder, name, 'package.json')));
 }
+
+/** For `--import`: a module after which modules that lack a package find it as `place` does. */
+function resolvingFrom(place: string): string {
+  const hooks = `
+    export const resolve = (specifier, context, next) =>
+      next(specifier, context).catch(() =>
+        next(specifier, { ...context, parentURL: ${JSON.stringify(pathToFileURL(place).href)} }));`;
+  const register = `
+    import { register } from 'node:module';
+    register(${JSON.stringify(dataUrl(hooks))});`;
+  return dataUrl(register);
+}
+
+const dataUrl = (source: string): string => `data:text/javascript,${encodeURIComponent(source)}`;
 
 /** Ends well with exit code 0; a program that is not there ends badly, and says so. */
 function runProgram(

@@ -24,3 +24,15 @@ export function captionOf({ formula, id, zooName, scores }: Exported): string[] 
   }
   return lines.map((line) => line.replaceAll(/[^\x20-\x7e]/g, '?'));
 }
+
+/** Breaks text at spaces into lines of at most `width` characters, where words allow. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

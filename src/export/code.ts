@@ -6,7 +6,8 @@ export interface Code {
 
 const SUM = 1;
 const PRODUCT = 2;
-const SIGN = 3;
+/** Of a negation. */
+export const SIGN = 3;
 const ATOM = 4;
 
 export const atom = (text: string): Code => ({ text, strength: ATOM });

@@ -1,29 +1,8 @@
-import { UserError } from '../errors.ts';
+import { wrap } from './caption.ts';
 import type { Exported } from './exported.ts';
 import { goldenLines, type NamedVector } from './golden.ts';
 
 /** What the Python targets have in common. */
-
-/** Python's keywords, and the names that exported modules define or import themselves. */
-const TAKEN = new Set(
-  `False None True and as assert async await break class continue def del elif else except finally
-  for from global if import in is lambda nonlocal not or pass raise return try while with yield
-  Any Array Callable SystemExit Tensor ValueError bool dict dtype float getattr int jax jnp keras len list
-  max min next nn nnx np ops print property range str super tf torch tuple type zip`.split(/\s+/),
-);
-
-/** Throws a UserError where `name` cannot be the name of an exported class. */
-export function checkClassName(name: string): string {
-  if (/^[A-Za-z][A-Za-z0-9_]{0,99}$/.test(name) && !TAKEN.has(name)) return name;
-  const shown = JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
-  throw new UserError(
-    `${shown} cannot be the name of a class; take letters, digits and _, a letter first, and no keyword.`,
-  );
-}
-
-/** A class name for a layer: of its zoo name where it has one, else of its id. */
-export const defaultClassName = ({ zooName, id }: Pick<Exported, 'zooName' | 'id'>): string =>
-  zooName ? zooName.replaceAll(/[^A-Za-z0-9]/g, '') : `Layer${id.slice(0, 8)}`;
 
 /** The docstring of a module: formula, id and scores of the layer. */
 export function moduleDoc({ formula, id, zooName, scores }: Exported): string {
@@ -57,18 +36,6 @@ const inert = (text: string): string =>
     .replaceAll(/[^\x20-\x7e]/g, '?')
     .replaceAll('\\', '/')
     .replaceAll('"', "'");
-
-/** Breaks text at spaces into lines of at most `width` characters, where words allow. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
-}
 
 /** `def` with its parameters, on one line where they fit. */
 export function signature(name: string, parameters: readonly string[], result: string): string[] {

@@ -7,6 +7,7 @@ import { latex } from './latex.ts';
 import { pytorch } from './pytorch.ts';
 import { EVERY_OP, type Support } from './support.ts';
 import { svg } from './svg.ts';
+import { tfjs } from './tfjs.ts';
 
 export type Content = string | Uint8Array;
 
@@ -78,6 +79,16 @@ export const TARGETS = {
       on: backend,
     })),
     write: keras,
+  },
+  tfjs: {
+    doc: 'a TensorFlow.js layer, in JavaScript with types',
+    extension: '.mjs',
+    takes: IMAGES,
+    gives: 'a `tf.layers.Layer` that is saved and loaded with its model, for browsers and Node',
+    limits: 'single precision; imports `@tensorflow/tfjs`, change that for other packages',
+    ops: EVERY_OP,
+    check: [{ runtime: 'node', modules: ['@tensorflow/tfjs'] }],
+    write: tfjs,
   },
   latex: {
     doc: 'the formula for a paper, typeset',

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
+import { checkClassName } from '../../src/export/class-name.ts';
 import type { CodeStyle, Exported } from '../../src/export/exported.ts';
-import { checkClassName } from '../../src/export/python.ts';
 import { EVERY_OP, refuseGaps, unsupported } from '../../src/export/support.ts';
 import { TARGETS, type Target } from '../../src/export/targets.ts';
 import { INDEX_SETS } from '../../src/graph/extent.ts';
