@@ -1,53 +1,68 @@
-// Runs exported modules in their frameworks, in a virtual environment that is made once from pinned packages.
-// Arguments go to pytest.
-import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+// Runs exported layers in their frameworks, as many suites at a time as there are cores, and the files of
+// layers that Node runs. Arguments go to pytest. With $EVOLAYER_REPORTS, each suite leaves a report there.
+import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { PYTHON } from './install-python.js';
 
-const FOLDER = '.venv-exports';
-const PYTHON = join(FOLDER, 'bin', 'python');
-const STAMP = join(FOLDER, 'installed.txt');
-const wanted = ['requirements.txt', 'requirements-exports.txt']
-  .map((file) => readFileSync(file, 'utf8'))
-  .join('');
+const reports = process.env.EVOLAYER_REPORTS;
 
-if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== wanted) {
-  run('python3', ['-m', 'venv', '--clear', FOLDER]);
-  run(PYTHON, ['-m', 'pip', 'install', '-q', '-r', 'requirements-exports.txt']);
-  writeFileSync(STAMP, wanted);
-}
+/** Tensors are small: one thread for each suite, and nothing but warnings on the terminal. */
+const THREADS = { OMP_NUM_THREADS: '1', TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
+const QUIET = { TF_CPP_MIN_LOG_LEVEL: '3', PYTHONDONTWRITEBYTECODE: '1' };
 
-const suites = [
-  { file: 'test_pytorch.py' },
-  { file: 'test_flax.py' },
-  ...['torch', 'jax', 'tensorflow'].map((KERAS_BACKEND) => ({
-    file: 'test_keras.py',
-    env: { KERAS_BACKEND },
-  })),
-];
-let failed = false;
-for (const { file, env } of suites) {
-  console.log(`\n== ${file}${env ? ` on ${env.KERAS_BACKEND}` : ''}`);
-  const report = process.env.EVOLAYER_REPORTS
-    ? [
-        `--junitxml=${join(process.env.EVOLAYER_REPORTS, `${file}-${env?.KERAS_BACKEND ?? ''}.xml`)}`,
-      ]
+const pytest = (name, file, env = {}) => {
+  const report = reports ? [`--junitxml=${join(reports, `${name}.xml`)}`] : [];
+  const args = [
+    '-m',
+    'pytest',
+    '-q',
+    '-p',
+    'no:cacheprovider',
+    ...report,
+    join('test/export', file),
+  ];
+  return { name, program: PYTHON, args: [...args, ...process.argv.slice(2)], env };
+};
+
+const vitest = (name, ...files) => {
+  const report = reports
+    ? ['--reporter=json', `--outputFile.json=${join(reports, `${name}.json`)}`]
     : [];
-  const args = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...report];
-  const { status } = spawnSync(
-    PYTHON,
-    [...args, join('test/export', file), ...process.argv.slice(2)],
-    {
-      stdio: 'inherit',
-      // Tensors are small.
-      env: { OMP_NUM_THREADS: '1', TF_CPP_MIN_LOG_LEVEL: '3', ...process.env, ...env },
-    },
-  );
-  failed ||= status !== 0;
-}
-process.exitCode = failed ? 1 : 0;
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', ...report, ...files];
+  return { name, program: process.execPath, args, env: {} };
+};
 
-function run(command, args) {
-  const { status } = spawnSync(command, args, { stdio: 'inherit' });
-  if (status !== 0) process.exit(1);
+/** The longest first. */
+const waiting = [
+  pytest('flax', 'test_flax.py'),
+  pytest('pytorch', 'test_pytorch.py'),
+  ...['jax', 'tensorflow', 'torch'].map((KERAS_BACKEND) =>
+    pytest(`keras-${KERAS_BACKEND}`, 'test_keras.py', { KERAS_BACKEND }),
+  ),
+  pytest('onnx', 'test_onnx.py'),
+  vitest('node', 'test/export'),
+];
+
+/** Prints what a suite said when it has ended, so that suites side by side stay apart. */
+function run({ name, program, args, env }) {
+  return new Promise((resolve) => {
+    const began = performance.now();
+    const child = spawn(program, args, { env: { ...THREADS, ...QUIET, ...process.env, ...env } });
+    const said = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => said.push(data));
+    child.on('error', (error) => said.push(Buffer.from(`${program}: ${error.message}\n`)));
+    child.on('close', (status) => {
+      const seconds = Math.round((performance.now() - began) / 1000);
+      console.log(`\n== ${name} (${seconds} s)\n${Buffer.concat(said)}`);
+      if (status !== 0) process.exitCode = 1;
+      resolve();
+    });
+  });
 }
+
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let suite = waiting.shift(); suite; suite = waiting.shift()) await run(suite);
+  }),
+);

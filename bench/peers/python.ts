@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../src/eval/package-root.ts';
 
-/** The Python that has the frameworks: $EVOLAYER_PYTHON, else the project's .venv, else python3. */
+/** $EVOLAYER_PYTHON, else that of the project's .venv or .venv-exports, else python3. */
 function python(): string {
-  const own = join(packageRoot(), '.venv', 'bin', 'python');
-  return process.env.EVOLAYER_PYTHON ?? (existsSync(own) ? own : 'python3');
+  const own = ['.venv', '.venv-exports'].map((name) => join(packageRoot(), name, 'bin', 'python'));
+  return process.env.EVOLAYER_PYTHON ?? own.find(existsSync) ?? 'python3';
 }
 
 /** A Python with `modules`, or why there is none. */

@@ -43,7 +43,9 @@ print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None)
 /** $EVOLAYER_PYTHON alone where it is set, else the first with all modules of the places that are usual. */
 async function findPython(modules: readonly string[]): Promise<Runtime> {
   const chosen = process.env.EVOLAYER_PYTHON;
-  const usual = [join(packageRoot(), '.venv/bin/python'), resolve('.venv/bin/python')];
+  const usual = ['.venv-exports', '.venv'].flatMap((name) =>
+    [packageRoot(), '.'].map((folder) => resolve(folder, name, 'bin/python')),
+  );
   const places = chosen ? [chosen] : [...new Set(usual.filter(existsSync)), 'python3'];
   let missing = '';
   for (const program of places) {

@@ -1,7 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { packageRoot } from '../../src/eval/package-root.ts';
 import { checkClassName, defaultClassName } from '../../src/export/class-name.ts';
 import { json } from '../../src/export/json.ts';
 import { pytorch } from '../../src/export/pytorch.ts';
@@ -104,30 +101,3 @@ test('JSON reads back as the same layer', () => {
   const { layer, zooName, ...rest } = exported;
   expect(read).toMatchObject({ ...rest, name: zooName, epsilon: 1e-5, version: 1 });
 });
-
-/** The Python that has the frameworks; null where none has PyTorch. */
-function pythonWithTorch(): string | null {
-  const own = join(packageRoot(), '.venv/bin/python');
-  const candidates = [process.env.EVOLAYER_PYTHON ?? own, 'python3'];
-  const find = 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))';
-  const hasTorch = (python: string) =>
-    spawnSync(python, ['-c', find, 'torch', 'pytest']).status === 0;
-  return candidates.find(hasTorch) ?? null;
-}
-
-const python = pythonWithTorch();
-if (!python)
-  console.warn('Left out: exported modules under PyTorch (no Python with torch and pytest).');
-console.log('Left to `npm run test:exports`: Flax, Keras, and what compiles PyTorch modules.');
-
-test.skipIf(!python)(
-  'under PyTorch, exported modules compute what the interpreter does',
-  () => {
-    const report = process.env.EVOLAYER_JUNIT ? [`--junitxml=${process.env.EVOLAYER_JUNIT}`] : [];
-    const quick = ['-m', 'not slow', 'test/export/test_pytorch.py'];
-    const args = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', ...report, ...quick];
-    const run = spawnSync(python!, args, { cwd: packageRoot(), encoding: 'utf8' });
-    expect(run.status, `${run.stdout}${run.stderr}`).toBe(0);
-  },
-  300_000,
-);

@@ -194,9 +194,15 @@ function candidates(): LayerGraph[] {
   return found;
 }
 
-/** Sources of one target, and what they must compute. */
-export const vectors = (target: TargetName) =>
-  [...subjects()].map(({ name, layer, kind, cases }) => {
+/** As `subjects`, of what single precision can follow, with the tolerance of each case. */
+function* singles() {
+  for (const { cases, ...subject } of singleSubjects())
+    yield { ...subject, cases: cases.map(({ golden, tolerance }) => ({ ...golden, tolerance })) };
+}
+
+/** Sources of one target, and what they must compute: in double precision, or in single precision. */
+export const vectors = (target: TargetName, single = false) =>
+  [...(single ? singles() : subjects())].map(({ name, layer, kind, cases }) => {
     const source = (layout: 'nchw' | 'nhwc') =>
       TARGETS[target].write(exportedOf(layer, name), { className: 'Layer', layout });
     return {
@@ -216,4 +222,6 @@ const plain = (_key: string, value: unknown) => {
 };
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  process.stdout.write(JSON.stringify(vectors(process.argv[2] as TargetName), plain));
+  process.stdout.write(
+    JSON.stringify(vectors(process.argv[2] as TargetName, process.argv[3] === 'single'), plain),
+  );

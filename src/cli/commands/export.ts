@@ -16,8 +16,8 @@ import { readingIfThere } from '../reading.ts';
 const TARGET_NAMES = Object.keys(TARGETS) as TargetName[];
 
 const DETAILS = `
---check runs what was written where its runtime is installed: Python is $EVOLAYER_PYTHON, else
-.venv/bin/python, else python3. docs/exports.md tells what each target takes and gives.`;
+--check runs what was written where its runtime is installed: Python is $EVOLAYER_PYTHON, else that of
+.venv-exports or .venv, else python3. docs/exports.md tells what each target takes and gives.`;
 
 export const exportCommand = (program: Command) =>
   program
