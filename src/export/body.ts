@@ -1,4 +1,4 @@
-import { channelAxis, FULL } from '../graph/extent.ts';
+import { channelAxis, type Extent, FULL, type IndexSet } from '../graph/extent.ts';
 import { isInput, type LayerGraph, type Node } from '../graph/graph.ts';
 import {
   type ElementwiseName,
@@ -21,7 +21,7 @@ import { atom, type Code, type Exprs } from './code.ts';
 export type StatisticName = 'mean' | 'mean_square' | 'variance';
 
 /** What a moment is made of: its statistic, and whether it is the root of statistic + ε. */
-const STATISTICS = {
+export const STATISTICS = {
   mean: { name: 'mean', root: false },
   rms: { name: 'mean_square', root: true },
   std: { name: 'variance', root: true },
@@ -75,6 +75,25 @@ const LONGEST_EXPRESSION = 64;
 const LONGEST_ARGUMENT = 12;
 
 type MomentNode = Extract<Node, { op: MomentName }>;
+
+/** What a moment is taken over, of a value of that extent: one without channels has no groups either. */
+export function rangeOf(index: IndexSet, argument: Extent): Statistic['over'] {
+  if (index === 'whc/g') return channelAxis(argument) === '' ? 'space' : 'groups';
+  return RANGES[index];
+}
+
+const RANGES = { bwh: 'batch', whc: 'image', wh: 'space' } as const;
+
+/** The moving statistic of a slot. */
+export function movingOf({ op, extent }: Pick<MomentNode, 'op' | 'extent'>, slot: number): Moving {
+  const statistic = STATISTICS[op].name;
+  return {
+    name: `moving_${statistic}_${slot}`,
+    statistic,
+    perChannel: channelAxis(extent) !== '',
+    initial: moments[op].initialStatistic as 0 | 1,
+  };
+}
 
 /** The statements that compute the layer's output as `out`, and what they need around them. */
 export class Body<Helper extends string> {
@@ -156,31 +175,17 @@ export class Body<Helper extends string> {
 
   #statistic(node: MomentNode, argument: string): Statistic {
     const { extent } = this.#layer.nodes[node.args[0]]!;
+    const over = rangeOf(node.index, extent);
+    this.grouped ||= over === 'groups';
+    const moves = needsMovingStatistics(node.index, extent);
     const { name } = STATISTICS[node.op];
-    const plain = { name, argument, moving: null };
-    switch (node.index) {
-      case 'bwh':
-        return {
-          ...plain,
-          over: 'batch',
-          moving: needsMovingStatistics(node.index, extent) ? this.#moving(node) : null,
-        };
-      case 'whc':
-        return { ...plain, over: 'image' };
-      case 'wh':
-        return { ...plain, over: 'space' };
-      case 'whc/g':
-        if (channelAxis(extent) === '') return { ...plain, over: 'space' };
-        this.grouped = true;
-        return { ...plain, over: 'groups' };
-    }
+    return { name, argument, over, moving: moves ? this.#moving(node) : null };
   }
 
-  #moving({ op, extent }: MomentNode): string {
-    const statistic = STATISTICS[op].name;
-    const name = this.#dialect.nameOf(`moving_${statistic}_${this.moving.length}`);
-    const initial = moments[op].initialStatistic as 0 | 1;
-    this.moving.push({ name, statistic, perChannel: channelAxis(extent) !== '', initial });
+  #moving(node: MomentNode): string {
+    const moving = movingOf(node, this.moving.length);
+    const name = this.#dialect.nameOf(moving.name);
+    this.moving.push({ ...moving, name });
     return name;
   }
 
@@ -196,7 +201,7 @@ export class Body<Helper extends string> {
 }
 
 /** True where a node's value is at least ε by construction (or NaN): dividing by it needs no guard. */
-function isClear({ nodes }: Pick<LayerGraph, 'nodes'>, id: number): boolean {
+export function isClear({ nodes }: Pick<LayerGraph, 'nodes'>, id: number): boolean {
   const { op, args } = nodes[id]!;
   if (op === 'max') return args.some((arg) => isClear({ nodes }, arg));
   return op === 'rms' || op === 'std';

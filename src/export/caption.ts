@@ -9,9 +9,7 @@ const LONGEST_FORMULA = 2000;
 export function captionOf({ formula, id, zooName, scores }: Exported): string[] {
   const lines = [
     `${zooName ?? 'A layer that evolayer discovered'}.`,
-    formula.length > LONGEST_FORMULA
-      ? `(its formula has ${formula.length} characters and is left out)`
-      : `y = gamma * (${formula}) + beta`,
+    isLong(formula) ? omission(formula) : `y = gamma * (${formula}) + beta`,
     `id: ${id}`,
   ];
   if (scores) {
@@ -22,7 +20,7 @@ export function captionOf({ formula, id, zooName, scores }: Exported): string[] 
       ...perAnchor.map(({ anchor, accuracy }) => `    ${anchor}: ${accuracy.toFixed(4)}`),
     );
   }
-  return lines.map((line) => line.replaceAll(/[^\x20-\x7e]/g, '?'));
+  return lines.map(printable);
 }
 
 /** Breaks text at spaces into lines of at most `width` characters, where words allow. */
@@ -36,3 +34,12 @@ export function wrap(text: string, width: number): string[] {
   }
   return lines;
 }
+
+export const isLong = (formula: string): boolean => formula.length > LONGEST_FORMULA;
+
+/** What stands for a formula that is too long to read. */
+export const omission = (formula: string): string =>
+  `(its formula has ${formula.length} characters and is left out)`;
+
+/** Text of unknown origin as printable ASCII on one line. */
+export const printable = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?');

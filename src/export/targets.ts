@@ -4,6 +4,7 @@ import { flax } from './flax.ts';
 import { json } from './json.ts';
 import { keras } from './keras.ts';
 import { latex } from './latex.ts';
+import { ONNX_SELF_TEST, onnx } from './onnx.ts';
 import { pytorch } from './pytorch.ts';
 import { EVERY_OP, type Support } from './support.ts';
 import { svg } from './svg.ts';
@@ -89,6 +90,23 @@ export const TARGETS = {
     ops: EVERY_OP,
     check: [{ runtime: 'node', modules: ['@tensorflow/tfjs'] }],
     write: tfjs,
+  },
+  onnx: {
+    doc: 'a model of the layer at inference',
+    extension: '.onnx',
+    takes:
+      'any (N, C, H, W), with `--layout nhwc` (N, H, W, C); weights and moving statistics as inputs with defaults',
+    gives: 'opset 17, IR version 8: single precision, for ONNX Runtime and Netron',
+    limits: 'inference alone; runtimes outside Python, C and C++ cannot replace the defaults',
+    ops: EVERY_OP,
+    check: [
+      {
+        runtime: 'python',
+        modules: ['onnx', 'onnxruntime'],
+        args: (file) => ['-c', ONNX_SELF_TEST, file],
+      },
+    ],
+    write: onnx,
   },
   latex: {
     doc: 'the formula for a paper, typeset',

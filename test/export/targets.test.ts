@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
 import { checkClassName } from '../../src/export/class-name.ts';
 import type { CodeStyle, Exported } from '../../src/export/exported.ts';
+import { decodeModel } from '../../src/export/onnx-proto.ts';
 import { EVERY_OP, refuseGaps, unsupported } from '../../src/export/support.ts';
 import { TARGETS, type Target } from '../../src/export/targets.ts';
 import { INDEX_SETS } from '../../src/graph/extent.ts';
@@ -155,6 +156,24 @@ describe('text of a database or a file leaves the code as it is', () => {
         const text = await write(exported);
         expect(behindComment(text)).toBe(expected);
         expect(text).toMatch(/^[\n\x20-\x7eγβ·×÷−≥²√ε°]*$/);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('in onnx, where it stands in properties', async () => {
+    const read = async (exported: Exported) => {
+      const { docString, metadataProps, ...model } = await decodeModel(
+        await TARGETS.onnx.write(exported, STYLE),
+      );
+      return { model, texts: [docString, ...metadataProps.flatMap(Object.values)] };
+    };
+    const { model: expected } = await read(scored);
+    await fc.assert(
+      fc.asyncProperty(hostile, async (exported) => {
+        const { model, texts } = await read(exported);
+        expect(model).toEqual(expected);
+        for (const text of texts) expect(text).toMatch(/^[\n\x20-\x7e]*$/);
       }),
       { numRuns: 40 },
     );

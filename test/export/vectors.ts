@@ -200,20 +200,30 @@ function* singles() {
     yield { ...subject, cases: cases.map(({ golden, tolerance }) => ({ ...golden, tolerance })) };
 }
 
-/** Sources of one target, and what they must compute: in double precision, or in single precision. */
-export const vectors = (target: TargetName, single = false) =>
-  [...(single ? singles() : subjects())].map(({ name, layer, kind, cases }) => {
-    const source = (layout: 'nchw' | 'nhwc') =>
-      TARGETS[target].write(exportedOf(layer, name), { className: 'Layer', layout });
-    return {
+/**
+ * Sources of one target, and what they must compute: in double precision, or in single precision. Sources
+ * that are no text come as base64.
+ */
+async function* vectors(target: TargetName, single = false) {
+  for (const { name, layer, kind, cases } of single ? singles() : subjects()) {
+    const source = async (layout: 'nchw' | 'nhwc') => {
+      const written = TARGETS[target].write(exportedOf(layer, name), {
+        className: 'Layer',
+        layout,
+      });
+      const content = await written;
+      return typeof content === 'string' ? content : Buffer.from(content).toString('base64');
+    };
+    yield {
       name,
       kind,
       formula: formatLayer(layer),
       inputs: layer.nodes.map((node) => node.op).filter((op) => op === 'v0' || op === 'v1'),
-      sources: { nchw: source('nchw'), nhwc: source('nhwc') },
+      sources: { nchw: await source('nchw'), nhwc: await source('nhwc') },
       cases,
     };
-  });
+  }
+}
 
 /** JSON knows neither typed arrays nor the numbers that it would write as null. */
 const plain = (_key: string, value: unknown) => {
@@ -221,7 +231,9 @@ const plain = (_key: string, value: unknown) => {
   return value instanceof Float64Array ? [...value] : value;
 };
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  process.stdout.write(
-    JSON.stringify(vectors(process.argv[2] as TargetName, process.argv[3] === 'single'), plain),
-  );
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [, , target, precision] = process.argv;
+  const all: unknown[] = [];
+  for await (const entry of vectors(target as TargetName, precision === 'single')) all.push(entry);
+  process.stdout.write(JSON.stringify(all, plain));
+}
