@@ -53,6 +53,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/compare.ts')).compareCommand,
   },
   {
+    name: 'inspect',
+    doc: 'Tell how layers treat signals and gradients before any training, beside BN-ReLU.',
+    load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+  },
+  {
     name: 'evaluate',
     doc: 'Train networks with a layer, and report the validation accuracy of each.',
     load: async () => (await import('./commands/evaluate.ts')).evaluateCommand,

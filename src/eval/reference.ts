@@ -21,10 +21,28 @@ export const referenceEngine = (): Engine => ({
   open: (network, layer, setup) => new ReferenceSession(network, layer, setup),
 });
 
+/**
+ * All tensors of a network on a batch of images, in training mode with the moments of this batch, and their
+ * gradients from that of the last tensor. Index 0 is the images.
+ */
+export function propagate(
+  network: Network,
+  layer: LayerGraph,
+  setup: TrainingSetup,
+  parameters: Float32Array,
+  images: Float32Array,
+  last: Float64Array,
+): { readonly tensors: readonly Float64Array[]; readonly gradients: readonly Float64Array[] } {
+  const session = new ReferenceSession(network, layer, setup);
+  session.load(parameters);
+  return session.propagate(images, last);
+}
+
 type LayerOp = Extract<NetworkOp, { op: 'layer' }>;
 
-/** The gradient of all parameters, and the batch statistics of each layer operation, by operation. */
+/** The gradients of all tensors and parameters, and the batch statistics of each layer operation, by operation. */
 interface Backward {
+  readonly due: readonly Float64Array[];
   readonly gradients: Float64Array;
   readonly statistics: ReadonlyMap<number, readonly Float64Array[]>;
 }
@@ -81,6 +99,12 @@ class ReferenceSession implements Session {
     return { loss, correct };
   }
 
+  propagate(images: Float32Array, last: Float64Array) {
+    const { batch } = this.#setup;
+    const tensors = this.#forward(images, batch, forwardGraph(this.#layer));
+    return { tensors, gradients: this.#backward(tensors, batch, last).due };
+  }
+
   close() {
     this.#moving.clear();
   }
@@ -125,7 +149,7 @@ class ReferenceSession implements Session {
         statistics.set(i, this.#layerBackward(op, batch, inputs, due[op.input]!, own));
       } else backwardOp(op, tensors, this.#shapes, batch, this.#weights(i), dy, due, own);
     }
-    return { gradients, statistics };
+    return { due, gradients, statistics };
   }
 
   /** Adds to `dx`, sets the gradients in `own`, and returns the batch statistics. */

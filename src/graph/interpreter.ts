@@ -35,12 +35,17 @@ export function evaluateGraph(
 }
 
 /** `value`, of extent `from`, repeated along the axes that only `to` has. */
-export const expand = (
+export function expand(
   value: Float64Array,
   from: Extent,
   to: Extent,
   shape: LayerShape,
-): Float64Array => Float64Array.from(projection(to, from, shape), (i) => value[i]!);
+): Float64Array {
+  const table = projection(to, from, shape);
+  const out = new Float64Array(table.length);
+  for (let i = 0; i < table.length; i++) out[i] = value[table[i]!]!;
+  return out;
+}
 
 /** A training step's forward and backward pass. `statistics` are those of this batch, one array per slot. */
 export function trainLayer(

@@ -41,6 +41,11 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
   ],
   [['show', ''], zoo],
   [['show', 'EVONORM-B'], zoo.filter((name) => name.startsWith('EvoNorm-B'))],
+  [['inspect', 'evonorm-s0'], ['EvoNorm-S0']],
+  [
+    ['inspect', 'DyT', '--s'],
+    ['--seed', '--svg'],
+  ],
   [['export', '--to', ''], Object.keys(TARGETS)],
   [
     ['completion', ''],

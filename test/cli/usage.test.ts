@@ -28,7 +28,7 @@ describe('help', () => {
   test('is on standard output, and names every command and the exit codes', async () => {
     const { code, stdout } = await inProcess(['--help']);
     expect(code).toBe(0);
-    for (const command of 'search resume runs stats config leaderboard show evaluate zoo networks export study'.split(
+    for (const command of 'search resume runs stats config leaderboard show inspect evaluate zoo networks export study'.split(
       ' ',
     ))
       expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
@@ -49,6 +49,11 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
   [['serch'], /unknown command 'serch'\s*\(Did you mean search\?\)/],
   [['search', '--proposal', '3'], /unknown option '--proposal'\s*\(Did you mean --proposals\?\)/],
   [['show'], /missing required argument 'layer'/],
+  [['inspect'], /missing required argument 'layers'/],
+  [['inspect', 'x', '--depth', '0'], /depth is 0; it must be a whole number from 1 to 300\.$/m],
+  [['inspect', 'x', '--width', 'wide'], /width is "wide"; it must be a whole number/],
+  [['inspect', 'x', '--depth', '300', '--width', '256'], /GB of memory; with fewer blocks/],
+  [['inspect', ...'abcdefg'.split('').map(() => 'x')], /7 layers are too many to inspect/],
   [['search', '--steps'], /'--steps <n>' argument missing/],
   [['show', 'x * 0.5'], /the number 0\.5 cannot stand in a layer.*\n {2}x \* 0\.5\n {6}\^\n$/],
   [['show', 'x * sinh(x)'], /unknown op "sinh".*\n {2}x \* sinh\(x\)\n {6}\^\n$/],

@@ -33,6 +33,8 @@ interface Axis {
   /** d3-format. */
   readonly format?: string;
   readonly ticks?: readonly number[];
+  /** In powers of ten; the values must be above 0. */
+  readonly log?: true;
 }
 
 /** Colours that people who see few of them tell apart, also in grey (Okabe and Ito 2008), without its yellow. */
@@ -121,6 +123,33 @@ export function linesPanel(
     ],
     axes: [axis('bottom', axes.x, false), axis('left', axes.y, true)],
     marks: series.flatMap((one) => (axes.dots ? dottedMarks(one) : bandedMarks(one))),
+  });
+}
+
+/** Lines alone, each point with one value; both axes span what the points do. */
+export function plainPanel(
+  place: Place,
+  title: string,
+  series: readonly Omit<Series, 'points'>[],
+  points: readonly (readonly { readonly x: number; readonly value: number }[])[],
+  axes: { readonly x: Axis; readonly y: Axis },
+) {
+  const scale = (name: 'x' | 'y', range: readonly number[], values: readonly number[]) => {
+    const { log } = axes[name];
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const domain = low < high ? [low, high] : log ? [low / 10, low * 10] : [low - 1, low + 1];
+    const nice = name === 'y';
+    return { name, type: log ? 'log' : 'linear', range, domain, zero: false, nice };
+  };
+  const all = points.flat();
+  return panel(place, title, {
+    data: series.map(({ name }, i) => ({ name, values: points[i]! })),
+    scales: [
+      scale('x', [0, place.width], all.length > 0 ? all.map(({ x }) => x) : [1]),
+      scale('y', [place.height, 0], all.length > 0 ? all.map(({ value }) => value) : [1]),
+    ],
+    axes: [axis('bottom', axes.x, false), axis('left', axes.y, true)],
+    marks: series.map((one) => line({ ...one, points: [] })),
   });
 }
 
