@@ -4,6 +4,7 @@ import type { Protocol } from '../eval/protocol.ts';
 import { isRecord, mergeSettings } from '../eval/settings.ts';
 import { ZOO } from '../graph/zoo.ts';
 import { overrideSearchConfig, resolveSearchConfig, type SearchConfig } from '../search/config.ts';
+import { spelledOut } from '../search/spaces.ts';
 import { readJson } from './files.ts';
 
 /** Where a search stops; these may be given again when it is resumed. */
@@ -36,6 +37,20 @@ export const SEARCH_FLAGS = {
   exploration: flag('--exploration <p>', ['exploration'], 'probability of a random layer'),
   founders: flag('--founders <n>', ['founders'], 'candidates to find before evolution begins'),
   genomeNodes: flag('--genome-nodes <n>', ['genomeNodes'], 'nodes of a genome'),
+  space: flag('--space <name>', ['space', 'name'], 'what layers are made of', 'text'),
+  ops: flag('--ops <name...>', ['space', 'ops'], 'ops that layers are made of', 'list'),
+  indexSets: flag(
+    '--index-sets <set...>',
+    ['space', 'indexSets'],
+    'what moments range over',
+    'list',
+  ),
+  initialNodes: flag(
+    '--initial-nodes <name...>',
+    ['space', 'initialNodes'],
+    'which of x, 0, v0, v1 layers may read',
+    'list',
+  ),
   lookahead: flag('--lookahead <n>', ['lookahead'], 'proposals in flight'),
   batchIndependent: flag(
     '--batch-independent',
@@ -123,7 +138,7 @@ export function resumedConfigOf(
   const { preset, config } = options;
   const file = settingsFile(config);
   const flags = searchFlags(options);
-  const given = mergeSettings(file, flags) as { readonly stop?: unknown };
+  const given = mergeSettings(spelledOut(file), spelledOut(flags)) as { readonly stop?: unknown };
   if (preset === undefined) return overrideSearchConfig(stored, given);
   const { numerics } = stored.protocol;
   const whole = resolveSearchConfig({ preset, file, flags, numerics });

@@ -12,12 +12,13 @@ import {
   validate,
   wholeNumber,
 } from '../eval/settings.ts';
-import { MAX_NODES } from '../graph/genome.ts';
+import { genomeOf, MAX_NODES } from '../graph/genome.ts';
 import { ZOO } from '../graph/zoo.ts';
 import { didYouMean } from '../suggest.ts';
 import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
 import { cacheShape } from './cache.ts';
-import { PRIMITIVES } from './space.ts';
+import { PRIMITIVES, primitivesOf } from './space.ts';
+import { PAPER, type Space, spaceShape, spelledOut, strangerIn } from './spaces.ts';
 import { stopShape } from './stop.ts';
 
 const ZOO_NAMES = ZOO.map(({ name }) => name) as [string, ...string[]];
@@ -55,6 +56,8 @@ const configShape = settings({
   primitiveWeights: settings(
     Object.fromEntries(PRIMITIVES.map(({ name }) => [name, realNumber(0, 1_000_000).optional()])),
   ),
+  /** What genomes are made of. */
+  space: spaceShape,
   /** Rejects layers with live moments over the batch. */
   batchIndependent: trueOrFalse(),
   /** Layers of the zoo that are evaluated first, as the bar to beat. */
@@ -77,14 +80,27 @@ const configShape = settings({
 /** Everything that decides the course of a search, and where it stops. Plain JSON; stored with the run. */
 export type SearchConfig = z.output<typeof configShape>;
 
-export const searchConfigSchema = configShape.superRefine(({ primitiveWeights }, context) => {
-  if (PRIMITIVES.every(({ name }) => primitiveWeights[name] === 0))
+export const searchConfigSchema = configShape.superRefine((config, context) => {
+  const { primitiveWeights, space, warmStart } = config;
+  if (primitivesOf({ space }).every(({ name }) => primitiveWeights[name] === 0))
     context.addIssue({
       code: 'custom',
       path: ['primitiveWeights'],
-      message: 'an object that leaves at least one primitive above 0',
+      message: 'an object that leaves at least one primitive of the space above 0',
     });
+  warmStart.forEach((name, i) => {
+    const stranger = strangerInLayer(name, space);
+    if (stranger !== null)
+      context.addIssue({
+        code: 'custom',
+        path: ['warmStart', i],
+        message: `a layer of the space, which has no ${stranger}`,
+      });
+  });
 });
+
+const strangerInLayer = (name: string, space: Space): string | null =>
+  strangerIn(genomeOf(ZOO.find((known) => known.name === name)!.layer), space);
 
 /** What a search is without preset: the paper's settings (Liu et al. 2020), where it gives them. */
 const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
@@ -100,6 +116,7 @@ const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
   founders: 10,
   genomeNodes: 10,
   primitiveWeights: {},
+  space: spaceShape.parse(undefined),
   batchIndependent: false,
   baselines: ['BN-ReLU', 'BN-SiLU', 'EvoNorm-B0', 'EvoNorm-S0'],
   warmStart: [],
@@ -155,16 +172,38 @@ type Given = { readonly protocol?: unknown } & Readonly<Record<string, unknown>>
 export function resolveSearchConfig(sources: ConfigSources): SearchConfig {
   const { preset = 'quick', file = {}, flags = {}, numerics } = sources;
   if (!isRecord(file)) throw new UserError('The configuration file must hold a JSON object.');
-  const given = mergeSettings(file, flags) as Given;
+  const given = mergeSettings(spelledOut(file), spelledOut(flags)) as Given;
   const base = { ...DEFAULTS, ...presetNamed(preset) };
-  return complete(base, given, (overrides) => resolveProtocol(preset, overrides, numerics));
+  const { warmStart } = base;
+  return complete(
+    { ...base, warmStart: warmStart.filter(isInside(given.space)) },
+    given,
+    (overrides) => resolveProtocol(preset, overrides, numerics),
+  );
 }
 
 /** A stored configuration with other settings in place of some of its own. A UserError names the first wrong one. */
 export function overrideSearchConfig(stored: SearchConfig, given: unknown): SearchConfig {
   if (!isRecord(given)) throw new UserError('The configuration file must hold a JSON object.');
   const { protocol, ...base } = stored;
-  return complete(base, given, (overrides) => overrideProtocol(protocol, overrides));
+  return complete(base, spelledOut(given) as Given, (overrides) =>
+    overrideProtocol(protocol, overrides),
+  );
+}
+
+/** Which layers of a preset are left when the space is given; none is where the space is not valid. */
+function isInside(given: unknown): (name: string) => boolean {
+  const found = spaceShape.safeParse(mergeSettings(DEFAULTS.space, given));
+  return (name) => found.success && strangerInLayer(name, found.data) === null;
+}
+
+/**
+ * All of a configuration but where the run stops, as it is stored. Settings that older versions did not have
+ * are as these versions took them.
+ */
+export function courseOf({ stop: _, ...rest }: SearchConfig): unknown {
+  const older: Partial<typeof rest> = rest;
+  return JSON.parse(JSON.stringify({ ...rest, space: older.space ?? PAPER }));
 }
 
 function complete(

@@ -4,7 +4,7 @@ import type { Store } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
 import { protocolKey } from '../eval/protocol.ts';
 import { isRecord } from '../eval/settings.ts';
-import type { SearchConfig } from './config.ts';
+import { courseOf, type SearchConfig } from './config.ts';
 import { countFunnel } from './progress.ts';
 import { conditionMet, describeStop, type Reached, type StopCondition } from './stop.ts';
 
@@ -22,12 +22,9 @@ function* differences(
 
 const show = (value: unknown): string => (value === undefined ? 'not set' : JSON.stringify(value));
 
-/** The settings that have no say in the course of a run, only in where it stops. */
-const course = ({ stop: _, ...rest }: SearchConfig): unknown => JSON.parse(JSON.stringify(rest));
-
 /** Throws a UserError with the differences unless `config` takes the course that the run has taken so far. */
 export function checkCourse(run: Run, config: SearchConfig): void {
-  const found = [...differences(course(run.config as SearchConfig), course(config))];
+  const found = [...differences(courseOf(run.config as SearchConfig), courseOf(config))];
   if (found.length > 0) {
     const list = found.map(
       ({ path, values: [before, now] }) =>

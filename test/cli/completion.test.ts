@@ -28,6 +28,18 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
     ['search', '--algorithm', ''],
     ['evolution', 'random'],
   ],
+  [
+    ['search', '--space', ''],
+    ['paper', 'activations'],
+  ],
+  [
+    ['search', '--ops', 'add,s'],
+    ['add,sigmoid', 'add,square', 'add,sqrt', 'add,std'],
+  ],
+  [
+    ['search', '--initial-nodes', 'x,v'],
+    ['x,v0', 'x,v1'],
+  ],
   [['search', '--criterion', 'p'], ['pareto']],
   [['search', '--anchor', ''], [...ANCHORS.keys()]],
   [['search', '--anchor=mini-w'], ['mini-wide']],

@@ -43,6 +43,26 @@ test('config prints what a search would run with, in a form that is a configurat
   expect(plan.config).toEqual(config);
 });
 
+test('flags choose a space, and the configuration says what it is made of', async () => {
+  const flags = ['--space', 'activations', '--ops', 'add,mul', '--ops', 'tanh'];
+  const { space, warmStart } = await printed(...flags, '--initial-nodes', 'x,v1');
+  expect(space).toEqual({ ops: ['add', 'mul', 'tanh'], indexSets: [], initialNodes: ['x', 'v1'] });
+  expect(warmStart).toEqual(['DyT']);
+  const file = join(temporaryFolder(), 'c.json');
+  writeFileSync(file, JSON.stringify({ space: { name: 'activations' }, genomeNodes: 5 }));
+  expect(
+    await printed('--config', file, '--space', 'paper', '--index-sets', 'wh,whc/g'),
+  ).toMatchObject({
+    ...{ genomeNodes: 5, warmStart: ['GN-ReLU', 'DyT'] },
+    space: { ...resolveSearchConfig({ numerics: 'n' }).space, indexSets: ['wh', 'whc/g'] },
+  });
+  const refused = await inProcess(['config', '--initial-nodes', 'v1']);
+  expect(refused).toMatchObject({ code: 2, stdout: '' });
+  expect(refused.stderr).toMatch(
+    /^error: .*initialNodes is \["v1"\]; it must be .* depends on its input\.\n$/,
+  );
+});
+
 describe('the schema of configuration files', () => {
   const valid = new Ajv2020({ allErrors: true }).compile(configSchema());
 
@@ -62,6 +82,7 @@ describe('the schema of configuration files', () => {
   });
 
   const FILES: readonly object[] = [
+    ...[{ space: 'paper' }, { space: { op: [] } }, { space: { ops: ['mull'] } }],
     ...[{ seeds: 1 }, { seed: 1.5 }, { seed: -1 }, { seed: '1' }, { stop: { proposals: 0 } }],
     ...[{ stop: { seconds: 0 } }, { stop: { second: 1 } }, { algorithm: 'evolve' }],
     ...[{ criterion: null }, { exploration: 1.1 }, { baselines: ['BN-Relu'] }, { warmStart: {} }],

@@ -72,6 +72,36 @@ describe('the configuration', () => {
       { tabu: { limits: 2 } },
       'has no setting tabu.limits; the settings there are limit, attempts.',
     ],
+    [{ space: { name: 'activation' } }, 'one of paper, activations. Did you mean activations?'],
+    [{ space: 'paper' }, 'space is "paper"; it must be an object with the keys name, ops,'],
+    [{ space: { op: [] } }, 'has no setting space.op; the settings there are name, ops,'],
+    [{ space: { ops: [] } }, 'space.ops is []; it must be a list of at least one of add, mul,'],
+    [{ space: { ops: ['mull'] } }, 'space.ops.0 is "mull"; it must be one of add, mul,'],
+    [{ space: { indexSets: ['c'] } }, 'indexSets.0 is "c"; it must be one of bwh, whc, wh, whc/g.'],
+    [
+      { space: { indexSets: [] } },
+      'space.indexSets is []; it must be a list of at least one of bwh, whc, wh, whc/g, for ops has mean.',
+    ],
+    [
+      { space: { initialNodes: ['0', 'v1'] } },
+      'it must be a list of x, 0, v0, v1 that has x, for without it no layer depends on its input.',
+    ],
+    [
+      { space: { ops: ['neg'] }, primitiveWeights: { neg: 0 } },
+      'an object that leaves at least one primitive of the space above 0.',
+    ],
+    [
+      { space: { name: 'activations' }, warmStart: ['DyT', 'GN-ReLU'] },
+      'warmStart.1 is "GN-ReLU"; it must be a layer of the space, which has no mean.',
+    ],
+    [
+      { space: { indexSets: ['wh'] }, warmStart: ['BN-ReLU'] },
+      'a layer of the space, which has no mean[bwh].',
+    ],
+    [
+      { space: { initialNodes: ['x'] }, warmStart: ['DyT'] },
+      'a layer of the space, which has no v1.',
+    ],
     [{ proposals: 5 }, 'has no setting proposals; the settings there are seed, stop,'],
     [{ windows: 5 }, 'has no setting windows'],
     [{ protocol: 3 }, 'protocol is 3; it must be an object.'],
@@ -94,5 +124,32 @@ describe('the configuration', () => {
     expect(complaint({ file: { primitiveWeights: all } })).toContain('at least one primitive');
     expect(complaint({ preset: 'slow' })).toContain('There is no preset "slow"');
     expect(complaint({ file: [1] })).toContain('must hold a JSON object');
+  });
+
+  test('holds what a named space stands for, and what is given besides', () => {
+    const { space, warmStart } = resolve();
+    expect(space.ops).toHaveLength(15);
+    expect(resolve({ file: { space: { name: 'paper' } } }).space).toEqual(space);
+    const named = resolve({ file: { space: { name: 'activations', initialNodes: ['v1', 'x'] } } });
+    expect(named.space).toEqual({
+      ops: space.ops.slice(0, 12),
+      indexSets: [],
+      initialNodes: ['x', 'v1'],
+    });
+    // The preset's layers that lie outside are left out; those that are given are refused.
+    expect(warmStart).toEqual(['BN-ReLU', 'GN-ReLU', 'DyT']);
+    expect(named.warmStart).toEqual(['DyT']);
+    expect(named.baselines).toContain('BN-ReLU');
+    expect(searchConfigSchema.parse(JSON.parse(JSON.stringify(named)))).toEqual(named);
+  });
+
+  test('takes a name from a flag for all that the file says of the space', () => {
+    const file = { space: { ops: ['mul'], initialNodes: ['x'] } };
+    const { space } = resolve({ file, flags: { space: { name: 'paper', indexSets: ['wh'] } } });
+    expect(space).toEqual({ ...resolve().space, indexSets: ['wh'] });
+    const flags = { space: { ops: ['max', 'tanh', 'mul', 'mul'] } };
+    expect(resolve({ file, flags }).space).toMatchObject({
+      ...{ ops: ['mul', 'max', 'tanh'], initialNodes: ['x'] },
+    });
   });
 });

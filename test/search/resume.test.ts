@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
 import { UserError } from '../../src/errors.ts';
+import { overrideSearchConfig, type SearchConfig } from '../../src/search/config.ts';
 import { runSearch } from '../../src/search/run.ts';
 import { inFolder } from '../db/records.ts';
 import { configOf, FakePool, searchIn, trajectory } from './fake.ts';
@@ -43,6 +44,32 @@ describe('going on with a run', () => {
     await expect(other).rejects.toBeInstanceOf(UserError);
     expect(trajectory(store, 1)).toEqual(before);
     expect(store.sessions.ofRun(1)).toHaveLength(1);
+  });
+
+  test('that was begun before spaces had a setting ends as it would have', async () => {
+    const whole = await searchIn({ config: configOf() });
+    await inFolder(async (folder) => {
+      const path = join(folder, 'a.db');
+      const first = openStore(path);
+      await searchIn({ config: configOf({ stop: { proposals: 60 } }), store: first });
+      first.close();
+      const db = new Database(path);
+      db.exec("UPDATE runs SET config = json_remove(config, '$.space')");
+      db.close();
+      const store = openStore(path);
+      const stored = store.runs.byId(1)?.config as SearchConfig;
+      expect(stored).not.toHaveProperty('space');
+      const other = { ...configOf(), space: { ...configOf().space, indexSets: ['wh' as const] } };
+      const pool = new FakePool(2);
+      await expect(runSearch({ config: other, store, pool, runId: 1 })).rejects.toThrow(
+        'space.indexSets: ["bwh","whc","wh","whc/g"] in run 1, ["wh"] now',
+      );
+      const config = overrideSearchConfig(stored, { stop: { proposals: 150 } });
+      expect(config).toEqual(configOf());
+      await runSearch({ config, store, pool, runId: 1 });
+      expect(trajectory(store, 1)).toEqual(whole.candidates);
+      store.close();
+    });
   });
 
   test('is refused where it is finished, with what would be more', async () => {

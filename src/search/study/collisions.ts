@@ -2,8 +2,8 @@ import { randomStream } from '../../eval/random.ts';
 import { type Genome, genomeOf, layerOf } from '../../graph/genome.ts';
 import { probe, structuralKey } from '../../graph/keys.ts';
 import { ZOO } from '../../graph/zoo.ts';
-import { padded } from '../baselines.ts';
-import { mutate, randomGenome, type SearchSpace } from '../space.ts';
+import { mutate, padded, randomGenome, type SearchSpace } from '../space.ts';
+import { PAPER, strangerIn } from '../spaces.ts';
 import { REFERENCE_BITS } from './false-hits.ts';
 
 /** Different functions, as keys of the highest precision tell. */
@@ -31,19 +31,29 @@ export interface Collisions {
 export type Pause = () => Promise<void>;
 
 const MUTATIONS = 4;
+/** For each structure that is wanted; a small space may not have so many. */
+const MOST_DRAWS = 100;
 
-/** Layer `i` of the sample: every second one is random, the others are known layers after one to four mutations. */
+/** The known layers that the space has, as genomes. */
+const knownIn = ({ space = PAPER }: SearchSpace): Genome[] =>
+  ZOO.map(({ layer }) => genomeOf(layer)).filter((genome) => strangerIn(genome, space) === null);
+
+/**
+ * Layer `i` of the sample: every second one is random, the others are known layers after one to four
+ * mutations, where the space has known layers.
+ */
 function drawn(i: number, space: SearchSpace): Genome {
   const rng = randomStream('collisions', i);
   if (i % 2 === 0) return randomGenome(space, rng);
-  const known = ZOO[((i - 1) / 2) % ZOO.length]!;
-  let genome = padded(genomeOf(known.layer), space.genomeNodes);
-  const times = 1 + ((((i - 1) / 2 / ZOO.length) | 0) % MUTATIONS);
+  const known = knownIn(space);
+  if (known.length === 0) return randomGenome(space, rng);
+  let genome = padded(known[((i - 1) / 2) % known.length]!, space);
+  const times = 1 + ((((i - 1) / 2 / known.length) | 0) % MUTATIONS);
   for (let n = 0; n < times; n++) genome = mutate(genome, space, rng);
   return genome;
 }
 
-/** The same sample every time: layers are drawn until so many different structures passed the probe. */
+/** The same sample every time: layers are drawn until so many different structures passed the probe, or the space is exhausted. */
 export async function sampleFunctions(
   structures: number,
   space: SearchSpace,
@@ -53,7 +63,7 @@ export async function sampleFunctions(
   const functions = new Map<string, Genome>();
   let passed = 0;
   let i = 0;
-  for (; passed < structures; i++) {
+  for (; passed < structures && i < MOST_DRAWS * structures; i++) {
     if (i % 50 === 0) await pause();
     const genome = drawn(i, space);
     const layer = layerOf(genome);

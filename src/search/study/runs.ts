@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Run } from '../../../db/runs.ts';
 import { openStore, type Store } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
-import type { SearchConfig } from '../config.ts';
+import { courseOf, type SearchConfig } from '../config.ts';
 import type { Pool } from '../pool.ts';
 import { runSearch, type SearchEvent } from '../run.ts';
 import { workMeter } from './work.ts';
@@ -53,15 +53,12 @@ export async function runToBudget(run: StudyRun, { pool, signal }: RunContext): 
   }
 }
 
-/** All of a configuration but where the run stops, as it is stored. */
-const course = ({ stop: _, ...rest }: SearchConfig): unknown => JSON.parse(JSON.stringify(rest));
-
 /** The one run of a study's database; null where it was not begun. Throws a UserError where it is another run. */
 export function runIn(store: Store, config: SearchConfig): Run | null {
   const runs = store.runs.list();
   const [run] = runs;
   if (!run) return null;
-  if (runs.length > 1 || !isDeepStrictEqual(course(run.config as SearchConfig), course(config)))
+  if (runs.length > 1 || !isDeepStrictEqual(courseOf(run.config as SearchConfig), courseOf(config)))
     throw new UserError(
       `${store.path} holds a run of another configuration than this study asks for; name another folder with --dir.`,
     );
