@@ -122,9 +122,10 @@ function assign(
     node,
     lasting: at(unit) !== at(loads.get(node)!),
   }));
-  const firstPasses = new Map(units.map((unit, i) => [unit[0], i]));
+  // What it reads may come from any pass of the unit.
+  const lastPasses = new Map(units.map((unit, i) => [unit.at(-1), i]));
   const withKeeps = (pass: Pass): Pass => {
-    const unit = firstPasses.get(pass);
+    const unit = lastPasses.get(pass);
     const keeps = [...owner].flatMap(([node, first]) => (first === unit ? [node] : []));
     return { ...pass, keeps };
   };

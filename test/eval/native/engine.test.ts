@@ -67,10 +67,9 @@ describe.each(variants())('native engine, %s kernels', (variant) => {
     compareWithInterpreter(layer, backend, TOLERANCES, 0, { mean: 1000, deviation: 0.1 });
   });
 
-  it.each(['BN-ReLU', 'EvoNorm-B0', 'EvoNorm-S0', 'DyT'])(
-    'gradients of a whole network with %s equal those of the fp64 reference',
-    (name) => {
-      const layer = named(name);
+  it.each(ZOO)(
+    'gradients of a whole network with $name equal those of the fp64 reference',
+    ({ layer }) => {
       const { images, labels } = batchOf(NETWORK, SETUP.batch, 1);
       const [native, reference] = [nativeEngine(variant), referenceEngine()].map((engine) =>
         sessionOf(engine, layer).gradients(images, labels),

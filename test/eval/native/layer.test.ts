@@ -85,9 +85,6 @@ describe('generated programs', () => {
       sweep
         pass 0 tile
           s6 = stats t0
-          r0 = mul t0 s0
-          t4 = sigmoid r0
-          t3 = mul t0 t4
         pass 0 end
           n7 = moment s6
           n8 = moment s6
@@ -96,6 +93,9 @@ describe('generated programs', () => {
           n10 = reciprocal n9
           n11 = mul n10 s2
         pass 1 tile
+          r0 = mul t0 s0
+          t4 = sigmoid r0
+          t3 = mul t0 t4
           t2 = fma t3 n11 s4"
     `);
     expect(backward).toMatchInlineSnapshot(`
