@@ -48,7 +48,7 @@ class Host {
   #started = false;
 
   constructor({ dataset, workers, filename, heapMegabytes }: HostSettings) {
-    const workerData: WorkerData = { dataset: loadDataset(dataset.name, { pool: dataset.pool }) };
+    const workerData: WorkerData = { dataset: loadDataset(dataset.name, dataset) };
     this.#heapMegabytes = heapMegabytes;
     this.#threads = new Piscina({
       ...{ filename, workerData, minThreads: workers, maxThreads: workers },

@@ -40,7 +40,12 @@ export interface WorkerData {
 /** What a host is given when it starts, as JSON on its command line. */
 export interface HostSettings {
   /** The host loads it itself: a process shares no memory with its parent. */
-  readonly dataset: { readonly name: string; readonly pool: number };
+  readonly dataset: {
+    readonly name: string;
+    readonly pool: number;
+    /** What the data set must have. */
+    readonly hash?: string;
+  };
   /** Threads. */
   readonly workers: number;
   /** The file that the threads run. */

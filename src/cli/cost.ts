@@ -26,7 +26,7 @@ const TIMED = 8;
 
 export function costOf({ protocol, stop }: SearchConfig, engine: Engine, workers: number): Cost {
   const { layer } = ZOO.find(({ name }) => name === 'EvoNorm-S0')!;
-  const dataset = loadDataset(protocol.dataset.name, { pool: protocol.dataset.pool });
+  const dataset = loadDataset(protocol.dataset.name, protocol.dataset);
   const { images, labels } = dataset.train;
   const batch = {
     images: images.subarray(0, (images.length / labels.length) * protocol.batch),

@@ -93,7 +93,7 @@ function evaluateMissing(subject: Subject, repeats: number, store: Store): numbe
   const missing = Array.from({ length: repeats }, (_, i) => i).filter((i) => !done.has(i));
   if (missing.length === 0) return 0;
   const engine = nativeEngine(protocol.numerics.replace(/^native\//, '') as Variant);
-  const dataset = loadDataset(protocol.dataset.name, { pool: protocol.dataset.pool });
+  const dataset = loadDataset(protocol.dataset.name, protocol.dataset);
   let missed = 0;
   for (const repeat of missing) {
     const start = performance.now();

@@ -67,6 +67,7 @@ export function valuesOfFlag(long: string): string[] {
     return found && propertyOf(schema, [...prefix, ...found.path]);
   };
   const setting = find(SEARCH_FLAGS, []) ?? find(PROTOCOL_FLAGS, ['protocol']);
-  const values = isRecord(setting?.items) ? setting.items.enum : setting?.enum;
-  return Array.isArray(values) ? values.map(String) : [];
+  const one = isRecord(setting?.items) ? setting.items : setting;
+  const forms = Array.isArray(one?.anyOf) ? one.anyOf.filter(isRecord) : one ? [one] : [];
+  return forms.flatMap(({ enum: values }) => (Array.isArray(values) ? values.map(String) : []));
 }

@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { UserError } from '../errors.ts';
-import { didYouMean } from '../suggest.ts';
-import { readIdx } from './idx.ts';
+import type { DataContent, LabelledImages } from './data-file.ts';
+import { type DatasetSource, datasetSource, placeOf } from './data-sources.ts';
 import type { ImageShape } from './network.ts';
-import { packageRoot } from './package-root.ts';
 import { randomStream, shuffle } from './random.ts';
 
 /** Images (NHWC, normalised) and class indices, in shared memory: threads get them without copies. */
@@ -23,62 +20,14 @@ export interface Dataset {
   readonly pool: number;
   readonly image: ImageShape;
   readonly classes: number;
-  /** Of the training pixels, in units of full brightness, after pooling; values are (pixel − mean) / std. */
+  /** Of the training pixels after pooling, in units of full brightness where they are bytes; values are (pixel − mean) / std. */
   readonly mean: number;
   readonly std: number;
   readonly train: Split;
   readonly validation: Split;
+  /** Images that no search may see; only where they are asked for. */
+  readonly test?: Split;
 }
-
-interface File {
-  readonly name: string;
-  /** SHA-256 of the decompressed content. */
-  readonly sha256: string;
-}
-
-/** An embedded data set in two IDX files. Its split is part of it. */
-export interface DatasetSource {
-  readonly folder: string;
-  readonly images: File;
-  readonly labels: File;
-  readonly image: ImageShape;
-  readonly classes: number;
-  readonly train: number;
-  readonly validation: number;
-}
-
-export const DATASETS: Readonly<Record<string, DatasetSource>> = {
-  'fashion-mnist': {
-    folder: 'data/fashion-mnist',
-    images: {
-      name: 't10k-images-idx3-ubyte.gz',
-      sha256: '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b',
-    },
-    labels: {
-      name: 't10k-labels-idx1-ubyte.gz',
-      sha256: '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34',
-    },
-    image: { height: 28, width: 28, channels: 1 },
-    classes: 10,
-    train: 8000,
-    validation: 2000,
-  },
-};
-
-/** Throws a UserError where there is no such data set. */
-export function datasetSource(name: string): DatasetSource {
-  if (Object.hasOwn(DATASETS, name)) return DATASETS[name]!;
-  const known = Object.keys(DATASETS).join(', ');
-  throw new UserError(
-    `There is no data set ${JSON.stringify(name)}; the data sets are ${known}.${didYouMean(name, Object.keys(DATASETS))}`,
-  );
-}
-
-export const datasetHash = (source: DatasetSource): string =>
-  createHash('sha256')
-    .update(`${source.images.sha256} ${source.labels.sha256}`)
-    .digest('hex')
-    .slice(0, 16);
 
 /** The shape of the images after pooling. Throws a UserError where `pool` does not divide height and width. */
 export function pooledShape(image: ImageShape, pool: number): ImageShape {
@@ -92,68 +41,136 @@ export function pooledShape(image: ImageShape, pool: number): ImageShape {
 
 export interface LoadOptions {
   readonly pool?: number;
-  /** Where the files lie; by default in the package. */
-  readonly folder?: string;
+  /** What the data set must have. */
+  readonly hash?: string;
+  /** Load the test images too. */
+  readonly test?: boolean;
 }
 
-/** Throws a UserError for an unknown name and for missing or damaged files. */
+/** Throws a UserError for an unknown name, for a data set that is not here, and for missing or damaged files. */
 export function checkDataset(name: string): void {
-  const { folder, images, labels } = datasetSource(name);
-  for (const file of [images, labels]) readIdx(join(packageRoot(), folder, file.name), file.sha256);
+  const source = datasetSource(name);
+  source.read(placeOf(source));
 }
 
-/** Reads a data set. Throws a UserError for an unknown name and for missing or damaged files. */
+/** Reads a data set. Throws a UserError where that is not possible, in a sentence that says what would help. */
 export function loadDataset(name: string, options: LoadOptions = {}): Dataset {
   const source = datasetSource(name);
-  const { pool = 1, folder = join(packageRoot(), source.folder) } = options;
+  checkHash(source, options.hash);
+  if (options.test && source.test === 0) throw withoutTest(name);
+  return datasetOf(source, source.read(placeOf(source)), options);
+}
+
+function checkHash({ name, hash }: DatasetSource, wanted: string | undefined): void {
+  if (wanted === undefined || wanted === hash) return;
+  throw new UserError(
+    `The data set ${name} has the hash ${hash} and not ${wanted}; scores on the two would not compare.`,
+    1,
+  );
+}
+
+/** The content of a data set, split and normalised. */
+export function datasetOf(
+  source: DatasetSource,
+  { train: distributed, test }: DataContent,
+  { pool = 1, test: withTest = false }: LoadOptions = {},
+): Dataset {
+  const { name, hash, classes } = source;
   const image = pooledShape(source.image, pool);
-  const pixels = readIdx(join(folder, source.images.name), source.images.sha256).values;
-  const labels = readIdx(join(folder, source.labels.name), source.labels.sha256).values;
-  const split = stratifiedSplit(labels, source);
-  const sums = poolSums(pixels, source.image, pool);
-  const { mean, std } = momentsOf(sums, image, split.train, 255 * pool * pool);
-  const scale = { offset: mean, factor: std, full: 255 * pool * pool };
+  const split = stratifiedSplit(distributed.labels, source);
+  const images = pooled(distributed, source.image, pool);
+  const scale = scaleOf(images, image, split.train, name);
+  const { mean, std } = scale;
+  const normalised = (all: LabelledSums, ids: Uint32Array) => gather(all, image, ids, scale);
   return {
-    name,
-    hash: datasetHash(source),
-    pool,
-    image,
-    classes: source.classes,
-    mean,
-    std,
-    train: gather(sums, labels, image, split.train, scale),
-    validation: gather(sums, labels, image, split.validation, scale),
+    ...{ name, hash, pool, image, classes, mean, std },
+    train: normalised(images, split.train),
+    validation: normalised(images, split.validation),
+    ...(withTest && { test: normalised(...allOf(name, test, source.image, pool)) }),
   };
 }
 
+const withoutTest = (name: string): UserError =>
+  new UserError(`The data set ${name} has no test images; take one that has.`);
+
+function allOf(
+  name: string,
+  test: LabelledImages | null,
+  image: ImageShape,
+  pool: number,
+): [LabelledSums, Uint32Array] {
+  if (!test) throw withoutTest(name);
+  return [pooled(test, image, pool), Uint32Array.from(test.labels, (_, i) => i)];
+}
+
+/** Images whose pixels were summed over squares, what such a sum is at full brightness, and labels. */
+interface LabelledSums {
+  readonly sums: Sums;
+  readonly full: number;
+  readonly labels: Uint8Array;
+}
+
+type Sums = Uint16Array | Float64Array;
+
+const pooled = ({ pixels, labels }: LabelledImages, image: ImageShape, pool: number) => ({
+  sums: poolSums(pixels, image, pool),
+  full: (pixels instanceof Uint8Array ? 255 : 1) * pool * pool,
+  labels,
+});
+
 /**
  * Which images train and which validate, drawn once: the same share of every class on both sides, in an
- * order that takes the classes in turn, so that the first n × classes images hold n of each.
+ * order that takes the classes in turn, so that where all are of one size the first n × classes images
+ * hold n of each.
  */
 export function stratifiedSplit(
   labels: Uint8Array,
-  { classes, train, validation }: Pick<DatasetSource, 'classes' | 'train' | 'validation'>,
+  { classes, validation }: Pick<DatasetSource, 'classes' | 'validation'>,
 ): { train: Uint32Array; validation: Uint32Array } {
   const members = Array.from({ length: classes }, (): number[] => []);
   labels.forEach((label, id) => {
-    members[label]?.push(id);
+    members[label]!.push(id);
   });
   for (const [label, ids] of members.entries()) shuffle(ids, randomStream('split', label));
-  const inTurn = (from: number, count: number) =>
-    Uint32Array.from({ length: count }, (_, i) => {
-      const id = members[i % classes]?.[from + Math.floor(i / classes)];
-      if (id === undefined) throw new Error(`internal: class ${i % classes} has too few images`);
-      return id;
-    });
-  return { train: inTurn(0, train), validation: inTurn(train / classes, validation) };
+  const held = apportion(
+    validation,
+    members.map(({ length }) => length),
+  );
+  return {
+    train: inTurn(members.map((ids, label) => ids.slice(0, ids.length - held[label]!))),
+    validation: inTurn(members.map((ids, label) => ids.slice(ids.length - held[label]!))),
+  };
 }
 
-/** Sums of pool × pool squares of pixels, channels last. */
-export function poolSums(pixels: Uint8Array, image: ImageShape, pool: number): Uint16Array {
+/** Shares of `total` in proportion to `sizes`, by largest remainders; of equal ones the first has precedence. */
+function apportion(total: number, sizes: readonly number[]): number[] {
+  const all = sizes.reduce((a, b) => a + b, 0);
+  const exact = sizes.map((size) => (total * size) / all);
+  const shares = exact.map(Math.floor);
+  const left = total - shares.reduce((a, b) => a + b, 0);
+  const byRemainder = [...sizes.keys()].sort(
+    (a, b) => exact[b]! - shares[b]! - (exact[a]! - shares[a]!) || a - b,
+  );
+  for (const i of byRemainder.slice(0, left)) shares[i]! += 1;
+  return shares;
+}
+
+/** One of each list, again and again; lists that are used up are passed over. */
+function inTurn(lists: readonly (readonly number[])[]): Uint32Array {
+  const longest = Math.max(...lists.map(({ length }) => length));
+  const turns = Array.from({ length: longest }, (_, turn) =>
+    lists.flatMap((ids) => (turn < ids.length ? [ids[turn]!] : [])),
+  );
+  return Uint32Array.from(turns.flat());
+}
+
+/** Sums of pool × pool squares of pixels, channels last. Those of bytes are exact. */
+export function poolSums(pixels: LabelledImages['pixels'], image: ImageShape, pool: number): Sums {
   const { height, width, channels } = image;
   const pooled = { height: height / pool, width: width / pool };
   const count = pixels.length / (height * width * channels);
-  const sums = new Uint16Array(pixels.length / (pool * pool));
+  const size = pixels.length / (pool * pool);
+  const sums = pixels instanceof Uint8Array ? new Uint16Array(size) : new Float64Array(size);
   let i = 0;
   for (let n = 0; n < count; n++)
     for (let y = 0; y < height; y++) {
@@ -165,8 +182,18 @@ export function poolSums(pixels: Uint8Array, image: ImageShape, pool: number): U
   return sums;
 }
 
-/** Mean and standard deviation over the given images, as shares of `full`. The sums are exact. */
-function momentsOf(sums: Uint16Array, image: ImageShape, ids: Uint32Array, full: number) {
+interface Scale {
+  readonly mean: number;
+  readonly std: number;
+}
+
+/** Mean and standard deviation over the given images, as shares of full brightness. Sums of bytes are exact. */
+function scaleOf(
+  { sums, full }: LabelledSums,
+  image: ImageShape,
+  ids: Uint32Array,
+  name: string,
+): Scale {
   const size = image.height * image.width * image.channels;
   let sum = 0;
   let squares = 0;
@@ -178,22 +205,27 @@ function momentsOf(sums: Uint16Array, image: ImageShape, ids: Uint32Array, full:
     }
   const count = ids.length * size;
   const mean = sum / count;
-  return { mean: mean / full, std: Math.sqrt(squares / count - mean * mean) / full };
+  const std = Math.sqrt(squares / count - mean * mean) / full;
+  if (!(std > 0 && Number.isFinite(std)))
+    throw new UserError(
+      `The data set ${name} cannot be normalised: the standard deviation of its pixels is ${std}; it must be above 0.`,
+      1,
+    );
+  return { mean: mean / full, std };
 }
 
 function gather(
-  sums: Uint16Array,
-  labels: Uint8Array,
+  { sums, full, labels }: LabelledSums,
   image: ImageShape,
   ids: Uint32Array,
-  { offset, factor, full }: { offset: number; factor: number; full: number },
+  { mean, std }: Scale,
 ): Split {
   const size = image.height * image.width * image.channels;
   const images = new Float32Array(new SharedArrayBuffer(4 * ids.length * size));
   const classes = new Uint8Array(new SharedArrayBuffer(ids.length));
   ids.forEach((id, n) => {
     for (let i = 0; i < size; i++)
-      images[n * size + i] = (sums[id * size + i]! / full - offset) / factor;
+      images[n * size + i] = (sums[id * size + i]! / full - mean) / std;
     classes[n] = labels[id]!;
   });
   return { images, labels: classes, count: ids.length };

@@ -41,7 +41,7 @@ export function evaluateLayer(evaluation: Evaluation): Outcome {
   const clock = new Clock(evaluation.now ?? (() => performance.now()), protocol.timeout);
   const runs: AnchorRun[] = [];
   try {
-    for (const network of protocolNetworks(protocol)) {
+    for (const network of protocolNetworks(protocol, evaluation.dataset)) {
       const run = new AnchorRun(evaluation, network, clock);
       runs.push(run);
       const rejection = run.qualityTest();

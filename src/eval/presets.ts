@@ -1,6 +1,7 @@
+import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { didYouMean } from '../suggest.ts';
-import { DATASETS, datasetHash } from './data.ts';
+import { DATASETS, type DatasetSource, datasetSource, isDataFile } from './data-sources.ts';
 import { type Protocol, parseProtocol } from './protocol.ts';
 import { isRecord, mergeSettings, type Overrides } from './settings.ts';
 
@@ -62,7 +63,9 @@ export function overrideProtocol(
   overrides: ProtocolOverrides,
 ): Protocol {
   const merged = mergeSettings(protocol, overrides);
-  return parseProtocol(isRecord(merged) ? complete(merged, overrides) : merged);
+  const sameData =
+    isRecord(merged) && isRecord(merged.dataset) && merged.dataset.name === protocol.dataset.name;
+  return parseProtocol(isRecord(merged) ? complete(merged, overrides, sameData) : merged);
 }
 
 function presetNamed(name: string): Preset {
@@ -74,16 +77,20 @@ function presetNamed(name: string): Preset {
 }
 
 /**
- * Fits what the overrides leave open to what they say: the data set's hash, and the quality test. The
- * draft may hold anything anywhere; what does not fit is left for the validation to name.
+ * Fits what the overrides leave open to what they say: what follows from the data set, and the quality test.
+ * The draft may hold anything anywhere; what does not fit is left for the validation to name.
  */
-function complete(draft: Record<string, unknown>, overrides: ProtocolOverrides): unknown {
-  const { dataset, quality, anchors, steps } = draft;
-  const name = isRecord(dataset) ? String(dataset.name) : '';
-  const source = Object.hasOwn(DATASETS, name) ? DATASETS[name]! : undefined;
+function complete(
+  draft: Record<string, unknown>,
+  overrides: ProtocolOverrides,
+  sameData: boolean,
+): unknown {
+  const { quality, anchors, steps } = draft;
+  const source = isRecord(draft.dataset) ? sourceNamed(draft.dataset.name) : undefined;
+  const dataset = completeDataset(draft.dataset, source, overrides, sameData);
   return {
     ...draft,
-    dataset: source && isRecord(dataset) ? { hash: datasetHash(source), ...dataset } : dataset,
+    dataset,
     quality: isRecord(quality)
       ? {
           ...quality,
@@ -91,24 +98,48 @@ function complete(draft: Record<string, unknown>, overrides: ProtocolOverrides):
           images:
             overrides.quality?.images ??
             smaller(quality.images, isRecord(dataset) && dataset.validation),
-          minAccuracy: thresholds(quality.minAccuracy, anchors, overrides, source?.classes ?? 10),
+          minAccuracy: thresholds(quality.minAccuracy, anchors, overrides, {
+            // Those that a preset knows were found on its own data.
+            known: sameData && isRecord(quality.minAccuracy) ? quality.minAccuracy : {},
+            classes: source?.classes ?? 10,
+          }),
         }
       : quality,
+  };
+}
+
+const sourceNamed = (name: unknown): DatasetSource | undefined =>
+  typeof name === 'string' && (DATASETS.has(name) || isDataFile(name))
+    ? datasetSource(name)
+    : undefined;
+
+/** Files are named so that they are found from everywhere. */
+function completeDataset(
+  draft: unknown,
+  source: DatasetSource | undefined,
+  { dataset: overrides }: ProtocolOverrides,
+  sameData: boolean,
+): unknown {
+  if (!isRecord(draft) || !source) return draft;
+  return {
+    ...draft,
+    name: isDataFile(source.name) ? resolve(source.name) : source.name,
+    hash: overrides?.hash ?? (sameData ? (draft.hash ?? source.hash) : source.hash),
+    validation: overrides?.validation ?? smaller(draft.validation, source.validation),
   };
 }
 
 const smaller = (value: unknown, limit: unknown) =>
   typeof value === 'number' && typeof limit === 'number' ? Math.min(value, limit) : value;
 
-/** One threshold for each anchor, where the preset knows none twice the accuracy of guessing. */
+/** One threshold for each anchor, where none is known twice the accuracy of guessing. */
 function thresholds(
   given: unknown,
   anchors: unknown,
   overrides: ProtocolOverrides,
-  classes: number,
+  { known, classes }: { known: Readonly<Record<string, unknown>>; classes: number },
 ): unknown {
   if (!Array.isArray(anchors)) return given;
-  const known = isRecord(given) ? given : {};
   const fallback = isRecord(given) ? 2 / classes : given;
   const wanted = overrides.quality?.minAccuracy;
   return {
@@ -137,7 +168,7 @@ export const flag = (
 
 /** By the names under which commander stores their values. */
 export const PROTOCOL_FLAGS = {
-  dataset: flag('--dataset <name>', ['dataset', 'name'], 'data set', 'text'),
+  dataset: flag('--dataset <name>', ['dataset', 'name'], 'data set, or an .npz file', 'text'),
   pool: flag('--pool <n>', ['dataset', 'pool'], 'average n × n pixels into one'),
   validation: flag('--validation <n>', ['dataset', 'validation'], 'validation images'),
   anchor: flag('--anchor <name...>', ['anchors'], 'networks to score in', 'list'),

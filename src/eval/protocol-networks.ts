@@ -3,16 +3,29 @@
  * were checked already, does not load what checks them: that takes longer than all else that it loads.
  */
 import { anchorNamed } from './anchors.ts';
-import { datasetSource, pooledShape } from './data.ts';
+import { pooledShape } from './data.ts';
+import { datasetSource } from './data-sources.ts';
 import type { TrainingSetup } from './engine.ts';
+import type { ImageShape } from './network.ts';
 import type { Protocol } from './protocol.ts';
 
-/** The networks of a protocol, in the order of its anchors. */
-export function protocolNetworks({ anchors, dataset }: Protocol) {
-  const source = datasetSource(dataset.name);
-  const image = pooledShape(source.image, dataset.pool);
-  return anchors.map((name) => anchorNamed(name).network(image, source.classes));
+/** What networks must know of a data set. */
+interface Images {
+  /** After pooling. */
+  readonly image: ImageShape;
+  readonly classes: number;
 }
+
+function imagesOf({ name, pool }: Protocol['dataset']): Images {
+  const { image, classes } = datasetSource(name);
+  return { image: pooledShape(image, pool), classes };
+}
+
+/** The networks of a protocol, in the order of its anchors. Where its data set is loaded, nothing is read for it. */
+export const protocolNetworks = (
+  { anchors, dataset }: Protocol,
+  { image, classes }: Images = imagesOf(dataset),
+) => anchors.map((name) => anchorNamed(name).network(image, classes));
 
 export const trainingSetup = (protocol: Protocol): TrainingSetup => ({
   batch: protocol.batch,

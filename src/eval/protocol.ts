@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { ANCHORS } from './anchors.ts';
-import { DATASETS, datasetHash, datasetSource } from './data.ts';
+import { DATASETS, datasetSource, isDataFile } from './data-sources.ts';
 import { protocolNetworks } from './protocol-networks.ts';
 import { SCHEDULES } from './schedule.ts';
 import {
   oneOf,
+  oneOfOr,
   positiveNumber,
   realNumber,
   settings,
@@ -20,7 +21,7 @@ const protocolShape = settings({
   /** The arithmetic of the engine, `Engine.numerics`. */
   numerics: z.string('the numerics of an engine').min(1, 'the numerics of an engine'),
   dataset: settings({
-    name: oneOf(namesOf(Object.keys(DATASETS))),
+    name: oneOfOr(namesOf(DATASETS.keys()), /\.npz$/, 'the path of an .npz file'),
     /** Of the data set's content. */
     hash: z.string('the hash of a data set'),
     /** Side of the squares of pixels that are averaged into one. */
@@ -86,8 +87,8 @@ function* contradictions(protocol: Protocol): Generator<readonly [readonly strin
   const { height, width } = source.image;
   if (height % dataset.pool || width % dataset.pool)
     yield [['dataset', 'pool'], `a divisor of the images' sides, ${height} and ${width}`];
-  if (dataset.hash !== datasetHash(source))
-    yield [['dataset', 'hash'], `${datasetHash(source)}, the hash of ${dataset.name}`];
+  if (dataset.hash !== source.hash)
+    yield [['dataset', 'hash'], `${source.hash}, the hash of ${dataset.name}`];
   if (dataset.validation > source.validation)
     yield [['dataset', 'validation'], `at most ${source.validation}, all there are`];
   if (new Set(anchors).size < anchors.length) yield [['anchors'], 'a list without repetitions'];
@@ -108,10 +109,13 @@ export const parseProtocol = (json: unknown): Protocol =>
 /** Changes whenever the code gives another meaning to the same settings: initial weights, batches, split, order of work. */
 const MEANING = 1;
 
-/** Names a protocol by its content, and by the operations of its networks. */
+/** Names a protocol by its content, and by the operations of its networks. Where a data file lies does not count. */
 export function protocolKey(protocol: Protocol): string {
   const networks = protocolNetworks(protocol);
-  const content = canonicalJson({ meaning: MEANING, protocol, networks });
+  const { dataset } = protocol;
+  const name = isDataFile(dataset.name) ? 'npz' : dataset.name;
+  const named = { ...protocol, dataset: { ...dataset, name } };
+  const content = canonicalJson({ meaning: MEANING, protocol: named, networks });
   return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }
 

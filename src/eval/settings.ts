@@ -30,6 +30,18 @@ export const trueOrFalse = () => z.boolean('true or false');
 export const oneOf = <const Names extends readonly [string, ...string[]]>(names: Names) =>
   z.enum(names, `one of ${names.join(', ')}`);
 
+/** One of the names, or a text of that form, which `what` describes. */
+export const oneOfOr = <const Names extends readonly [string, ...string[]]>(
+  names: Names,
+  form: RegExp,
+  what: string,
+) =>
+  z.union(
+    // Without `abort` the union would give the form's complaint for its own.
+    [z.enum(names), z.string().regex(form, { abort: true })],
+    `one of ${names.join(', ')}, or ${what}`,
+  );
+
 /** An object with exactly these keys. */
 export const settings = <Shape extends z.ZodRawShape>(shape: Shape) => {
   const keys = Object.keys(shape).join(', ');
@@ -65,10 +77,12 @@ function sentence(issue: z.core.$ZodIssue, input: unknown, subject: string): str
     : `${name} is ${show(value)}; it must be ${issue.message}.${guess(value, issue)}`;
 }
 
-const guess = (value: unknown, issue: z.core.$ZodIssue): string =>
-  typeof value === 'string' && issue.code === 'invalid_value'
-    ? didYouMean(value, issue.values.map(String))
-    : '';
+function guess(value: unknown, issue: z.core.$ZodIssue): string {
+  if (typeof value !== 'string') return '';
+  const issues = issue.code === 'invalid_union' ? issue.errors.flat() : [issue];
+  const names = issues.flatMap((one) => (one.code === 'invalid_value' ? one.values : []));
+  return names.length > 0 ? didYouMean(value, names.map(String)) : '';
+}
 
 function show(value: unknown): string {
   const text = typeof value === 'number' ? String(value) : JSON.stringify(value);

@@ -121,8 +121,9 @@ class HostPool implements Pool {
     this.#grace = grace;
     this.#patience = patience;
     this.#startLimit = startLimit;
-    const { name, pool } = dataset;
-    this.#settings = { dataset: { name, pool }, workers, filename, heapMegabytes };
+    const { name, pool, hash } = dataset;
+    const data = { name, pool, ...(hash !== undefined && { hash }) };
+    this.#settings = { dataset: data, workers, filename, heapMegabytes };
     this.#startHost();
   }
 

@@ -69,7 +69,10 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
   [['export', 'x - x', '--to', 'json'], /nothing to export/],
   [['evaluate', 'DyT', '--anchor', 'mini-wyde'], /"mini-wyde".*Did you mean mini-wide\?/],
   [['evaluate', 'DyT', '--preset', 'quik'], /preset "quik".*Did you mean quick\?/],
-  [['evaluate', 'DyT', '--dataset', 'mnist'], /"mnist"; it must be one of fashion-mnist/],
+  [
+    ['evaluate', 'DyT', '--dataset', 'mnits'],
+    /"mnits"; it must be one of fashion-mnist, .* or the path of an \.npz file\. Did you mean mnist\?/,
+  ],
   [['evaluate', 'DyT', '--steps', '-5'], /steps is -5; it must be a whole number from 1/],
   [['evaluate', 'DyT', '--steps', 'many'], /steps is "many"; it must be a whole number/],
   [

@@ -2,11 +2,21 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
-import { loadDataset, poolSums, type Split, stratifiedSplit } from '../../src/eval/data.ts';
-import { parseIdx } from '../../src/eval/idx.ts';
+import {
+  datasetOf,
+  loadDataset,
+  poolSums,
+  type Split,
+  stratifiedSplit,
+} from '../../src/eval/data.ts';
+import { sha256 } from '../../src/eval/data-file.ts';
+import { datasetSource } from '../../src/eval/data-sources.ts';
+import { parseIdx, readIdx, readIdxPair } from '../../src/eval/idx.ts';
+import { complaintOf, folderWith, idx } from './data-files.ts';
 
 const pooled = loadDataset('fashion-mnist', { pool: 2 });
 const full = loadDataset('fashion-mnist');
@@ -17,7 +27,7 @@ const LABELS = 't10k-labels-idx1-ubyte.gz';
 const folders: string[] = [];
 
 /** A folder with the two files, as `change` wants them; a file it makes `null` is missing. */
-function folderWith(change: (name: string, bytes: Buffer) => Uint8Array | null): string {
+function embeddedWith(change: (name: string, bytes: Buffer) => Uint8Array | null): string {
   const folder = mkdtempSync(join(tmpdir(), 'evolayer-data-'));
   folders.push(folder);
   for (const name of [IMAGES, LABELS]) {
@@ -25,6 +35,12 @@ function folderWith(change: (name: string, bytes: Buffer) => Uint8Array | null):
     if (bytes) writeFileSync(join(folder, name), bytes);
   }
   return folder;
+}
+
+/** The embedded data set from another folder. */
+function loadFrom(path: string) {
+  const embedded = datasetSource('fashion-mnist');
+  return datasetOf(embedded, embedded.read({ ...embedded.place()!, path }), { pool: 2 });
 }
 
 afterAll(() => {
@@ -119,19 +135,17 @@ describe('Fashion-MNIST', () => {
   });
 
   test('may be decompressed', () => {
-    const folder = folderWith((_, bytes) => gunzipSync(bytes));
-    expect(digest(loadDataset('fashion-mnist', { pool: 2, folder }).train)).toBe(
-      digest(pooled.train),
-    );
+    const folder = embeddedWith((_, bytes) => gunzipSync(bytes));
+    expect(digest(loadFrom(folder).train)).toBe(digest(pooled.train));
   });
 });
 
 describe('a bad file', () => {
   /** The message, with the folder left out. */
   const complaint = (change: (name: string, bytes: Buffer) => Uint8Array | null): string => {
-    const folder = folderWith(change);
+    const folder = embeddedWith(change);
     try {
-      loadDataset('fashion-mnist', { folder });
+      loadFrom(folder);
     } catch (error) {
       expect(error).toBeInstanceOf(UserError);
       expect((error as UserError).exitCode).toBe(1);
@@ -182,7 +196,7 @@ describe('a bad file', () => {
 
 test('an unknown data set is named, with the known ones', () => {
   expect(() => loadDataset('imagenet')).toThrowErrorMatchingInlineSnapshot(
-    `[UserError: There is no data set "imagenet"; the data sets are fashion-mnist.]`,
+    `[UserError: There is no data set "imagenet"; the data sets are fashion-mnist, fashion-mnist-full, mnist, cifar10, cifar100, and every .npz file is one.]`,
   );
 });
 
@@ -193,16 +207,19 @@ test('a pool that does not divide the image is named', () => {
 });
 
 test('IDX headers that lie are found', () => {
-  const idx = (...bytes: number[]) => Uint8Array.from(bytes);
-  expect(parseIdx('F', idx(0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9))).toEqual({
+  const file = { path: 'F', remedy: 'mend it' };
+  const raw = (...bytes: number[]) => Uint8Array.from(bytes);
+  expect(parseIdx(file, raw(0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9))).toEqual({
     dimensions: [1, 2],
-    values: idx(7, 9),
+    values: raw(7, 9),
   });
-  expect(() => parseIdx('F', idx(0, 0, 8, 1, 0, 0, 0, 3, 1, 2))).toThrowErrorMatchingInlineSnapshot(
-    `[UserError: The data file F is damaged: it holds 2 values where its header says 3; restore it from the package or the repository.]`,
+  expect(() =>
+    parseIdx(file, raw(0, 0, 8, 1, 0, 0, 0, 3, 1, 2)),
+  ).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: The data file F is damaged: it holds 2 values where its header says 3; mend it.]`,
   );
-  expect(() => parseIdx('F', idx(0, 0, 13, 1, 0, 0, 0, 0))).toThrowErrorMatchingInlineSnapshot(
-    `[UserError: The data file F is damaged: it does not start like an IDX file of bytes; restore it from the package or the repository.]`,
+  expect(() => parseIdx(file, raw(0, 0, 13, 1, 0, 0, 0, 0))).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: The data file F is damaged: it does not start like an IDX file of bytes; mend it.]`,
   );
 });
 
@@ -217,9 +234,104 @@ test('pooling sums squares of pixels in place, channel by channel', () => {
 
 test('a split takes the same share of every class and no image twice', () => {
   const labels = Uint8Array.from({ length: 60 }, (_, i) => i % 3);
-  const { train, validation } = stratifiedSplit(labels, { classes: 3, train: 45, validation: 15 });
+  const { train, validation } = stratifiedSplit(labels, { classes: 3, validation: 15 });
   expect(new Set([...train, ...validation]).size).toBe(60);
   expect([...validation].map((id) => labels[id])).toEqual(
     Array.from({ length: 15 }, (_, i) => i % 3),
   );
+});
+
+test('a split of classes of unequal sizes holds out the same share of each, and uses every image', () => {
+  const sizes = [70, 13, 37];
+  const labels = Uint8Array.from(sizes.flatMap((size, label) => new Array(size).fill(label)));
+  const { train, validation } = stratifiedSplit(labels, { classes: 3, validation: 20 });
+  expect(new Set([...train, ...validation]).size).toBe(120);
+  const held = sizes.map((_, label) => validation.filter((id) => labels[id] === label).length);
+  // 20 · 70 / 120 = 11.67, 20 · 13 / 120 = 2.17, 20 · 37 / 120 = 6.17.
+  expect(held).toEqual([12, 2, 6]);
+  expect([...train.slice(0, 6)].map((id) => labels[id])).toEqual([0, 1, 2, 0, 1, 2]);
+});
+
+test('the hash that is asked for must be that of the data set', () => {
+  expect(() =>
+    loadDataset('fashion-mnist', { hash: 'feedface' }),
+  ).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: The data set fashion-mnist has the hash cfe4038a9afeee80 and not feedface; scores on the two would not compare.]`,
+  );
+});
+
+test('test images where there are none are refused', () => {
+  expect(() => loadDataset('fashion-mnist', { test: true })).toThrowErrorMatchingInlineSnapshot(
+    `[UserError: The data set fashion-mnist has no test images; take one that has.]`,
+  );
+});
+
+describe('a pair of IDX files', () => {
+  const SHAPE = { count: 6, height: 2, width: 3, classes: 3 };
+  const images = idx([6, 2, 3], [...Array(36).keys()]);
+  const labels = idx([6], [0, 1, 2, 2, 1, 0]);
+
+  /** The two files, with the sums that they have. */
+  function pair(x: Uint8Array, y: Uint8Array) {
+    const folder = folderWith({ x, y });
+    const file = (name: string, bytes: Uint8Array) => ({
+      ...{ path: join(folder, name), remedy: 'mend it', content: sha256(bytes) },
+    });
+    return complaintOf(() => readIdxPair(file('x', x), file('y', y), SHAPE), folder);
+  }
+
+  test('is read where all fits', () => {
+    expect(pair(images, labels)).toBeNull();
+  });
+
+  test.each([
+    [
+      'DATA/y is damaged: its array has the shape 5 instead of 6',
+      images,
+      idx([5], [0, 1, 2, 2, 1]),
+    ],
+    [
+      'DATA/y is damaged: label 3 is 3, and the classes are 0 to 2',
+      images,
+      idx([6], [0, 1, 2, 3, 1, 0]),
+    ],
+    [
+      'DATA/x is damaged: its array has the shape 6×3×2 instead of 6×2×3',
+      idx([6, 3, 2], Array(36)),
+      labels,
+    ],
+    ['DATA/x is damaged: its array has the shape 6 instead of 6×2×3', labels, labels],
+    [
+      'DATA/x is damaged: it cannot be decompressed (it holds more than 1060 bytes)',
+      gzipSync(Buffer.alloc(1e6)),
+      labels,
+    ],
+  ])('%s', (complaint, x, y) => {
+    expect(pair(x, y)).toBe(`The data file ${complaint}; mend it.`);
+  });
+
+  test('of other lengths than it says is refused, whatever its checksum', () => {
+    fc.assert(
+      fc.property(fc.nat(80), (length) => {
+        const bytes = Buffer.alloc(length);
+        images.copy(bytes);
+        expect(pair(bytes, labels) === null).toBe(length === images.length);
+      }),
+    );
+  });
+
+  test('with a flipped bit is refused or has other pixels only', () => {
+    const [whole] = [idx([6, 2, 3], new Array(36).fill(1))];
+    fc.assert(
+      fc.property(fc.nat(whole.length * 8 - 1), (bit) => {
+        const bytes = Buffer.from(whole);
+        bytes[bit >> 3]! ^= 1 << (bit & 7);
+        expect(pair(bytes, labels) === null).toBe(bit >> 3 >= 16);
+        // Under the checksum that it should have, every change is found.
+        const file = { path: join(folderWith({ x: bytes }), 'x'), remedy: '' };
+        expect(() => readIdx({ ...file, content: sha256(whole) }, [6, 2, 3])).toThrow(UserError);
+      }),
+      { numRuns: 50 },
+    );
+  });
 });

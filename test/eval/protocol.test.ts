@@ -154,7 +154,7 @@ describe('a wrong setting is named with its value and what would be right', () =
         "The protocol: anchors is []; it must be a list of at least one anchor.",
         "The protocol: anchors.1 is "vgg"; it must be one of mini-wide, mini-deep, mini-mobile, mini-efficient, resnet50-quarter, mobilenetv2-half, efficientnet-b0-half.",
         "The protocol: anchors is "mini-wide"; it must be a list of anchors.",
-        "The protocol: dataset.name is "imagenet"; it must be one of fashion-mnist.",
+        "The protocol: dataset.name is "imagenet"; it must be one of fashion-mnist, fashion-mnist-full, mnist, cifar10, cifar100, or the path of an .npz file.",
         "The protocol: quality.minAccuracy.mini-wide is 2; it must be a number from 0 to 1.",
         "The protocol: quality is null; it must be an object with the keys steps, images, minAccuracy.",
         "The protocol: numerics is ""; it must be the numerics of an engine.",

@@ -284,8 +284,8 @@ describe('a host that cannot start', () => {
     ],
     [
       'because the data set is unknown',
-      { dataset: { name: 'mnist', pool: 1 } },
-      /^There is no data set "mnist"/,
+      { dataset: { name: 'imagenet', pool: 1 } },
+      /^There is no data set "imagenet"/,
     ],
     [
       'because it crashes',

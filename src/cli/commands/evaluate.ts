@@ -59,8 +59,8 @@ function evaluateOnce(text: string, options: Options) {
   const { layer } = findLayer(text, options.db);
   const engine = nativeEngine();
   const protocol = protocolOf(options, engine.numerics);
-  const { name, pool } = protocol.dataset;
-  const outcome = train(layer, protocol, () => loadDataset(name, { pool }), engine);
+  const { dataset } = protocol;
+  const outcome = train(layer, protocol, () => loadDataset(dataset.name, dataset), engine);
   const formula = formatLayer(layer);
   if (options.json)
     return printJson({ formula, protocol: protocolKey(protocol), ...plain(outcome) });

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { Run } from '../../../db/runs.ts';
 import type { Store } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
-import { datasetHash, datasetSource } from '../../eval/data.ts';
+import { datasetSource } from '../../eval/data-sources.ts';
 import { variants } from '../../eval/native/machine.ts';
 import { PROTOCOL_FLAGS } from '../../eval/presets.ts';
 import type { Protocol } from '../../eval/protocol.ts';
@@ -69,7 +69,7 @@ function checkMachine({ id }: Run, { numerics, dataset }: Protocol): void {
     throw new UserError(
       `Run ${id} was scored with the kernels ${numerics}, which this machine lacks; go on with it on one that has them (here are ${kernels.join(', ')}).`,
     );
-  const hash = datasetHash(datasetSource(dataset.name));
+  const { hash } = datasetSource(dataset.name);
   if (hash !== dataset.hash)
     throw new UserError(
       `Run ${id} was scored on ${dataset.name} with the hash ${dataset.hash}, and here its hash is ${hash}; the scores would not compare.`,

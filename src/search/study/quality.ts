@@ -1,5 +1,5 @@
 import type { Job } from '../../../workers/messages.ts';
-import { datasetSource } from '../../eval/data.ts';
+import { datasetSource } from '../../eval/data-sources.ts';
 import { overrideProtocol } from '../../eval/presets.ts';
 import type { Protocol } from '../../eval/protocol.ts';
 import { type Genome, layerOf } from '../../graph/genome.ts';
