@@ -12,6 +12,11 @@ const ROW = 320;
 const TOP = 50;
 const LEGEND = 18;
 
+const LOG = { format: '.0e', log: true } as const;
+
+/** Singular values below this are not drawn: rounding alone makes them differ from zero. */
+const FLAT = 1e-4;
+
 interface Point {
   readonly x: number;
   readonly value: number;
@@ -25,7 +30,7 @@ export interface Inspected extends Inspection {
 export function inspectionFigure(layers: readonly Inspected[], reference: string): Promise<string> {
   const series = seriesOf(layers, reference);
   const blocks = (title: string, y: string, of: (block: BlockSignal) => number | null) =>
-    drawn(title, { title: 'block' }, { title: y, format: '.0e', log: true }, (one) =>
+    drawn(title, { title: 'block' }, { title: y, ...LOG }, (one) =>
       one.blocks.flatMap((block) => pointAbove0(block.block, of(block))),
     );
   const drawn =
@@ -41,19 +46,22 @@ export function inspectionFigure(layers: readonly Inspected[], reference: string
         y,
       });
   const density = (title: string, of: (one: Inspected) => Distribution) =>
-    drawn(
-      title,
-      { title: 'output, in deviations' },
-      { title: 'density', format: '.0e', log: true },
-      (one) => densityOf(of(one)),
+    drawn(title, { title: 'output, in deviations' }, { title: 'density', ...LOG }, (one) =>
+      densityOf(of(one)),
     );
   const middle = layers[0]!.network.block;
   const panels = [
     blocks('Channel variance of the stream', 'average', ({ stream }) => stream.variance),
     blocks('Squared channel mean of the stream', 'average', ({ stream }) => stream.squaredMean),
+    blocks("Channel variance of the layer's output", 'average', ({ output }) => output.variance),
+    blocks(
+      "Squared channel mean of the layer's output",
+      'average',
+      ({ output }) => output.squaredMean,
+    ),
     blocks('Gradient of the stream', 'norm', ({ gradient }) => gradient),
-    drawn('Jacobian', { title: 'rank' }, { title: 'singular value' }, ({ jacobian }) =>
-      jacobian.singularValues.map((value, i) => ({ x: i + 1, value })),
+    drawn('Jacobian', { title: 'rank' }, { title: 'singular value', ...LOG }, ({ jacobian }) =>
+      jacobian.singularValues.flatMap((value, i) => (value < FLAT ? [] : [{ x: i + 1, value }])),
     ),
     density('Output on standard normal input', (one) => one.normal.output),
     density(`Output in the network, block ${middle}`, (one) => one.network.output),

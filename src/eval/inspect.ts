@@ -38,7 +38,7 @@ export const inspectionShape = settings({
 export type InspectionSettings = z.output<typeof inspectionShape>;
 
 export const INSPECTION_DEFAULTS: InspectionSettings = {
-  ...{ depth: 30, width: 16, images: 16, seed: 0, groups: 8 },
+  ...{ depth: 30, width: 16, images: 8, seed: 0, groups: 8 },
 };
 
 /** Height and width of the images. */

@@ -65,10 +65,15 @@ describe('inspect --json', () => {
     for (const { blocks } of layers) expect(blocks).toHaveLength(4);
   });
 
-  test('has BN-ReLU once, however it is spelled', async () => {
-    const spelled = 'max(0, (x - mean[bwh](x)) / std[bwh](x) * v1 + v0)';
-    const { layers } = await inspected(spelled, 'DyT', ...SMALL);
+  test('has BN-ReLU once, unless another graph computes the same', async () => {
+    const same = 'max(0, v0 + v1 * (x - mean[bwh](x)) / std[bwh](x))';
+    const { layers } = await inspected(same, 'DyT', ...SMALL);
     expect(layers.map(({ layer }) => layer)).toEqual(['BN-ReLU', 'DyT']);
+    const silu = await inspected('x * exp(x) / (exp(x) + 1)', 'SiLU', ...SMALL);
+    const [first, second] = silu.layers;
+    expect(first!.functionalKey).toBe(second!.functionalKey);
+    expect(first!.layer).not.toBe('SiLU');
+    expect(silu.layers.map(({ layer }) => layer).slice(1)).toEqual(['SiLU', 'BN-ReLU']);
   });
 
   test('says null where nothing is finite', async () => {
@@ -92,7 +97,7 @@ describe('inspect', () => {
     expect(code).toBe(0);
     const lines = stdout.split('\n');
     const sketches = lines.filter((line) => /^(square\(x\)|ReLU|BN-ReLU) +[▁-█×]{12} /.test(line));
-    expect(sketches).toHaveLength(9);
+    expect(sketches).toHaveLength(15);
     expect(stdout).toMatch(
       /^square\(x\): values leave the range of single precision in block [1-9]\.$/m,
     );
@@ -119,7 +124,7 @@ describe('inspect', () => {
     const svg = await draw('a.svg');
     const tags = tagsOf(svg);
     for (const layer of [0, 1, 2])
-      expect(tags.filter((tag) => tag.includes(` line-layer-${layer}"`))).toHaveLength(6);
+      expect(tags.filter((tag) => tag.includes(` line-layer-${layer}"`))).toHaveLength(8);
     for (const text of ['DyT', 'BN-ReLU', 'singular value', 'Gradient of the stream'])
       expect(svg).toContain(text);
     expect(await draw('b.svg')).toBe(svg);

@@ -12,6 +12,7 @@ import { QUANTILES, quantile } from '../../eval/inspect-layer.ts';
 import { flag, overridesFromFlags } from '../../eval/presets.ts';
 import { validate } from '../../eval/settings.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
+import { structuralKey } from '../../graph/keys.ts';
 import { ZOO } from '../../graph/zoo.ts';
 import { candidateId } from '../../search/ids.ts';
 import { writeWhole } from '../files.ts';
@@ -24,7 +25,7 @@ import { logSketches, short, sketch } from '../sketch.ts';
 const FLAGS = {
   depth: flag('--depth <blocks>', ['depth'], 'residual blocks of the network (30)'),
   width: flag('--width <channels>', ['width'], 'channels of its first stage (16)'),
-  images: flag('--images <n>', ['images'], 'images in the batch (16)'),
+  images: flag('--images <n>', ['images'], 'images in the batch (8)'),
   groups: flag('--groups <n>', ['groups'], 'channel groups of whc/g (8)'),
   seed: flag('--seed <n>', ['seed'], 'seed of weights and images (0)'),
 } as const;
@@ -89,11 +90,13 @@ interface Subject {
 function subjectsOf(texts: readonly string[], db: string): Subject[] {
   const named = readingLayers(texts, db, (store) => texts.map((text) => findLayerIn(store, text)));
   const subjects = named.map((one): Subject => {
-    const { formula, zooName, functionalKey } = factsOf(one);
+    const { formula, zooName, structuralKey: key, functionalKey } = factsOf(one);
+    // Graphs of the same function may differ far out: e^x / (1 + e^x) overflows where a sigmoid does not.
+    const known = ZOO.find(({ name, layer }) => name === zooName && structuralKey(layer) === key);
     const id = one.candidate && candidateId(one.candidate);
-    const isReference = functionalKey === REFERENCE.functionalKey;
+    const isReference = known === REFERENCE;
     return {
-      layer: id ?? zooName ?? formula,
+      layer: id ?? known?.name ?? formula,
       formula,
       functionalKey,
       isReference,
@@ -117,6 +120,10 @@ function describe(layers: readonly Inspected[], settings: InspectionSettings) {
   describeSignal(layers, ({ stream }) => stream.variance);
   titled('average squared channel mean of the stream');
   describeSignal(layers, ({ stream }) => stream.squaredMean);
+  titled("average channel variance of the layer's output");
+  describeSignal(layers, ({ output }) => output.variance);
+  titled("average squared channel mean of the layer's output");
+  describeSignal(layers, ({ output }) => output.squaredMean);
   titled('gradient norm of the stream');
   describeSignal(layers, ({ gradient }) => gradient);
   for (const layer of layers) describeOverflow(layer);
