@@ -25,6 +25,25 @@ export async function completionsOf(
   const word = words.at(-1) ?? '';
   if (before.length === 0 || before[0] === 'help') return startingWith(word, commands);
   if (!command) return [];
+  if (command.commands.length > 0) return inSubcommand(words, command);
+  return ofCommand(words, command);
+}
+
+/** A command with commands of its own, such as `data fetch`. */
+async function inSubcommand(words: readonly string[], command: Command): Promise<Completion[]> {
+  const [, name = '', ...rest] = words;
+  const inner = command.commands.find((known) => known.name() === name);
+  if (inner && rest.length > 0) return ofCommand(words.slice(1), inner);
+  if (rest.length > 0) return [];
+  const names = command.commands.map((known) => ({
+    ...{ value: known.name(), doc: known.description() },
+  }));
+  return startingWith(name, name.startsWith('-') ? flagsOf(command) : names);
+}
+
+async function ofCommand(words: readonly string[], command: Command): Promise<Completion[]> {
+  const before = words.slice(0, -1);
+  const word = words.at(-1) ?? '';
   const [flag, value] = flagAndValue(before, word);
   const option = command.options.find(({ long, short }) => flag === long || flag === short);
   if (option && takesValue(option)) return lastOfList(value, await valuesOf(option, words));
@@ -75,6 +94,11 @@ const zoo: Names = async () => {
   return ZOO.map(({ name, doc }) => ({ value: name, doc }));
 };
 
+const datasets: Names = async () => {
+  const { DATASETS } = await import('../eval/data-sources.ts');
+  return [...DATASETS.values()].map(({ name, doc }) => ({ value: name, doc }));
+};
+
 const runs: Names = async (words) =>
   namesIn(words).runs.map(({ id, started }) => ({
     ...{ value: String(id), doc: `run of ${started.slice(0, 16).replace('T', ' ')}` },
@@ -99,6 +123,7 @@ async function valuesOf({ long, argChoices }: Option, words: readonly string[]) 
 const ARGUMENTS: Readonly<Record<string, Names>> = {
   layer: zoo,
   layers: zoo,
+  dataset: datasets,
   run: runs,
 };
 

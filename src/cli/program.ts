@@ -73,6 +73,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/zoo.ts')).zooCommand,
   },
   {
+    name: 'data',
+    doc: 'List, fetch and check data sets.',
+    load: async () => (await import('./commands/data.ts')).dataCommand,
+  },
+  {
     name: 'networks',
     doc: 'List the networks that layers are scored in, with their size.',
     load: async () => (await import('./commands/networks.ts')).networksCommand,

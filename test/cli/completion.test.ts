@@ -65,6 +65,21 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
   ],
   [['study', ''], ['hashing']],
   [['study', 'hashing', '--arms', 'functional,for'], ['functional,forgetful']],
+  [
+    ['data', ''],
+    ['list', 'fetch', 'check'],
+  ],
+  [['data', 'fe'], ['fetch']],
+  [
+    ['data', 'fetch', 'cif'],
+    ['cifar10', 'cifar100'],
+  ],
+  [['data', 'fetch', 'mnist', 'cifar100'], ['cifar100']],
+  [['data', 'fetch', '--m'], ['--mirror']],
+  [
+    ['search', '--dataset', 'f'],
+    ['fashion-mnist', 'fashion-mnist-full'],
+  ],
   // Files, numbers, and what nobody knows.
   ...[
     ['search', '--db', ''],
@@ -75,6 +90,8 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
     ['serch', '--'],
     ['show', 'x + '],
     ['show', '--nope', 'zzz'],
+    ['data', 'steal', ''],
+    ['data', 'fetch', '--mirror', ''],
   ].map((words) => [words, []] as const),
 ];
 
