@@ -88,8 +88,10 @@ function arraysOf(path: string, bytes: Buffer): ReadonlyMap<string, NpyArray> {
     }
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    const why = cause instanceof Error ? cause.message.replace(/^ADM-ZIP: /, '') : String(cause);
-    throw refused(path, `it cannot be unpacked (${why.replace(/[.\s]+$/, '')})`, cause);
+    if (!(cause instanceof Error)) throw cause;
+    // It may quote a name from the file, with what a terminal would obey.
+    const why = cause.message.replace(/^ADM-ZIP: |[.\s]+$/g, '').replace(/\p{C}/gu, '\ufffd');
+    throw refused(path, `it cannot be unpacked (${why})`, cause);
   }
   return wanted;
 }

@@ -63,8 +63,8 @@ export function overrideProtocol(
   overrides: ProtocolOverrides,
 ): Protocol {
   const merged = mergeSettings(protocol, overrides);
-  const sameData =
-    isRecord(merged) && isRecord(merged.dataset) && merged.dataset.name === protocol.dataset.name;
+  const data = isRecord(merged) && isRecord(merged.dataset) ? merged.dataset.name : undefined;
+  const sameData = whole(data) === whole(protocol.dataset.name);
   return parseProtocol(isRecord(merged) ? complete(merged, overrides, sameData) : merged);
 }
 
@@ -113,7 +113,10 @@ const sourceNamed = (name: unknown): DatasetSource | undefined =>
     ? datasetSource(name)
     : undefined;
 
-/** Files are named so that they are found from everywhere. */
+/** The name of a data set; files are named so that they are found from everywhere. */
+const whole = (name: unknown): unknown =>
+  typeof name === 'string' && isDataFile(name) ? resolve(name) : name;
+
 function completeDataset(
   draft: unknown,
   source: DatasetSource | undefined,
@@ -123,7 +126,7 @@ function completeDataset(
   if (!isRecord(draft) || !source) return draft;
   return {
     ...draft,
-    name: isDataFile(source.name) ? resolve(source.name) : source.name,
+    name: whole(source.name),
     hash: overrides?.hash ?? (sameData ? (draft.hash ?? source.hash) : source.hash),
     validation: overrides?.validation ?? smaller(draft.validation, source.validation),
   };

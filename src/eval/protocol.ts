@@ -109,13 +109,17 @@ export const parseProtocol = (json: unknown): Protocol =>
 /** Changes whenever the code gives another meaning to the same settings: initial weights, batches, split, order of work. */
 const MEANING = 1;
 
-/** Names a protocol by its content, and by the operations of its networks. Where a data file lies does not count. */
+/** A protocol without the place of a data file, whose hash says what it is. */
+export function withoutPlace(protocol: Protocol): Protocol {
+  const { dataset } = protocol;
+  if (!isDataFile(dataset.name)) return protocol;
+  return { ...protocol, dataset: { ...dataset, name: 'npz' } };
+}
+
+/** Names a protocol by its content, and by the operations of its networks. */
 export function protocolKey(protocol: Protocol): string {
   const networks = protocolNetworks(protocol);
-  const { dataset } = protocol;
-  const name = isDataFile(dataset.name) ? 'npz' : dataset.name;
-  const named = { ...protocol, dataset: { ...dataset, name } };
-  const content = canonicalJson({ meaning: MEANING, protocol: named, networks });
+  const content = canonicalJson({ meaning: MEANING, protocol: withoutPlace(protocol), networks });
   return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }
 

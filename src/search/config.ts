@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { UserError } from '../errors.ts';
 import { overrideProtocol, type ProtocolOverrides, resolveProtocol } from '../eval/presets.ts';
-import { type Protocol, protocolSchema } from '../eval/protocol.ts';
+import { type Protocol, protocolSchema, withoutPlace } from '../eval/protocol.ts';
 import {
   isRecord,
   mergeSettings,
@@ -198,12 +198,13 @@ function isInside(given: unknown): (name: string) => boolean {
 }
 
 /**
- * All of a configuration but where the run stops, as it is stored. Settings that older versions did not have
+ * All of a configuration but where the run stops and where a data file lies, as it is stored. Settings that older versions did not have
  * are as these versions took them.
  */
 export function courseOf({ stop: _, ...rest }: SearchConfig): unknown {
   const older: Partial<typeof rest> = rest;
-  return JSON.parse(JSON.stringify({ ...rest, space: older.space ?? PAPER }));
+  const protocol = withoutPlace(rest.protocol);
+  return JSON.parse(JSON.stringify({ ...rest, protocol, space: older.space ?? PAPER }));
 }
 
 function complete(

@@ -189,6 +189,12 @@ describe('a fault of the machine or the installation', () => {
     return failed(await evolayer([...SEARCH, '--db', join(folder, 'x.db')], { program }));
   });
 
+  row('the data set is not here', async () => {
+    const folder = temporaryFolder();
+    const args = [...SEARCH, '--dataset', 'cifar10', '--pool', '8', '--db', join(folder, 'x.db')];
+    return failed(await evolayer(args, { env: { EVOLAYER_DATA: folder } }));
+  });
+
   row('the disk is full', async () => {
     const { folder, program } = copyOfPackage(temporaryFolder());
     const db = join(folder, 'x.db');

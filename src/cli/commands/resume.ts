@@ -1,8 +1,9 @@
+import { resolve as resolvePath } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Run } from '../../../db/runs.ts';
 import type { Store } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
-import { datasetSource } from '../../eval/data-sources.ts';
+import { datasetSource, isDataFile } from '../../eval/data-sources.ts';
 import { variants } from '../../eval/native/machine.ts';
 import { PROTOCOL_FLAGS } from '../../eval/presets.ts';
 import type { Protocol } from '../../eval/protocol.ts';
@@ -44,7 +45,7 @@ function runNumber(text: string): number {
 function resume(id: number, options: ResumeOptions) {
   const config = reading(options.db, (store) => {
     const run = runIn(store, id);
-    const stored = run.config as SearchConfig;
+    const stored = relocated(run.config as SearchConfig, options.dataset);
     checkMachine(run, stored.protocol);
     const wanted = resumedConfigOf(options, stored);
     checkCourse(run, wanted);
@@ -52,6 +53,15 @@ function resume(id: number, options: ResumeOptions) {
     return wanted;
   });
   return runSession(config, options, id);
+}
+
+/** A data file may have moved since; that it holds the same is checked with its hash. */
+function relocated(config: SearchConfig, file: unknown): SearchConfig {
+  const { protocol } = config;
+  const { dataset } = protocol;
+  if (typeof file !== 'string' || !isDataFile(file) || !isDataFile(dataset.name)) return config;
+  const moved = { ...dataset, name: resolvePath(file) };
+  return { ...config, protocol: { ...protocol, dataset: moved } };
 }
 
 function runIn(store: Store, id: number): Run {

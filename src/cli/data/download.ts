@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../../errors.ts';
 import { isRecord } from '../../eval/settings.ts';
 import { explainedFile, makeFolder } from '../files.ts';
+import { printable } from '../text.ts';
 import { sizeOf, TransferFailure, transfer } from './transfer.ts';
 
 /** A file of the net whose content is known. */
@@ -52,7 +53,7 @@ export async function download(wanted: Wanted, options: DownloadOptions): Promis
       return;
     } catch (error) {
       if (!(error instanceof TransferFailure)) throw error;
-      reasons.push(`${shown(url)}: ${error.message}`);
+      reasons.push(`${shown(url)}: ${printable(error.message)}`);
       if (reasons.length < urls.length) options.say?.(reasons.at(-1)!);
     }
   }
@@ -86,7 +87,7 @@ async function downloadFrom(url: string, wanted: Wanted, options: DownloadOption
       if (!(error instanceof TransferFailure)) throw error;
       if (error.worthless) discard(wanted.target);
       if (!error.again || count === tries) throw error;
-      say?.(`${shown(url)}: ${error.message}; trying again.`);
+      say?.(`${shown(url)}: ${printable(error.message)}; trying again.`);
       await pause(2 ** (count - 1), signal);
     }
   }
@@ -100,8 +101,8 @@ async function attempt(url: string, wanted: Wanted, options: DownloadOptions): P
   const resumed = (await sizeOf(part)) > 0;
   await transfer({
     ...{ url, part, bytes, signal, onProgress, stallSeconds },
-    validator: validatorIn(versionOf(target), url),
-    onBegin: (validator) => keepVersion(target, url, validator),
+    validator: validatorIn(versionOf(target), shown(url)),
+    onBegin: (validator) => keepVersion(target, shown(url), validator),
   });
   await finish(wanted, resumed);
 }

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DownloadOptions, download, partOf } from '../../../src/cli/data/download.ts';
 import { UserError } from '../../../src/errors.ts';
 import { packageRoot } from '../../../src/eval/package-root.ts';
@@ -242,6 +243,16 @@ describe('a server that is not', () => {
     },
   );
 
+  test('does not speak HTTP', async () => {
+    const server = createServer((socket) => void socket.end('220 ready\r\n'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const told = await fetchFrom([{ url: `http://127.0.0.1:${port}`, asked: [] }], { tries: 1 });
+    expect(told.complaint).toMatch(/^URL\/file: Parse Error: /);
+    expectNothing(told);
+  });
+
   test('lacks the file, and so the next address is asked', async () => {
     const [lacks, has] = [await serving(saying(404)), await serving(file(CONTENT))];
     expectWhole(await fetchFrom([lacks, has]));
@@ -303,6 +314,15 @@ describe('a part that is there', () => {
     expectWhole(await fetchFrom([server], { target }));
     expect(server.asked).toEqual([`/file bytes=${HALF}-`]);
   });
+});
+
+test('a password of an address is not kept beside the part', async () => {
+  const { url } = await serving(file(CONTENT, { cut: HALF, etag: '"a"' }));
+  const secret = { url: url.replace('http://', 'http://me:secret@'), asked: [] };
+  const { target } = await fetchFrom([secret], { tries: 1 });
+  expect(readFileSync(`${partOf(target)}.json`, 'utf8')).toBe(
+    JSON.stringify({ url: `${url}/file`, validator: '"a"' }),
+  );
 });
 
 test('a signal ends a download, and keeps what came', async () => {
