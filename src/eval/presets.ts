@@ -135,7 +135,11 @@ function completeDataset(
 const smaller = (value: unknown, limit: unknown) =>
   typeof value === 'number' && typeof limit === 'number' ? Math.min(value, limit) : value;
 
-/** One threshold for each anchor, where none is known twice the accuracy of guessing. */
+/** Twice the accuracy of guessing, or a quarter of the way from it to certainty where classes are few. */
+const betterThanGuessing = (classes: number): number =>
+  Math.min(2 / classes, (1 + 3 / classes) / 4);
+
+/** One threshold for each anchor, where none is known one that is better than guessing. */
 function thresholds(
   given: unknown,
   anchors: unknown,
@@ -143,7 +147,7 @@ function thresholds(
   { known, classes }: { known: Readonly<Record<string, unknown>>; classes: number },
 ): unknown {
   if (!Array.isArray(anchors)) return given;
-  const fallback = isRecord(given) ? 2 / classes : given;
+  const fallback = isRecord(given) ? betterThanGuessing(classes) : given;
   const wanted = overrides.quality?.minAccuracy;
   return {
     ...Object.fromEntries(anchors.map((name) => [name, known[name] ?? fallback])),

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { datasetOf, loadDataset } from '../../src/eval/data.ts';
@@ -90,10 +91,16 @@ test('data that is damaged in the cache can be fetched again', () => {
   );
 });
 
-test('the thresholds of a preset hold on its own data; on other data it is twice a guess', () => {
+test('the thresholds of a preset hold on its own data; on other data they are better than a guess', () => {
   const { quality, dataset } = resolve({ name: 'cifar100' });
   expect(quality.minAccuracy).toEqual({ 'mini-wide': 0.02, 'mini-deep': 0.02 });
   expect(dataset.hash).toBe(datasetSource('cifar100').hash);
+  const path = join(folderWith({ 'a.npz': npzOf(3) }), 'a.npz');
+  // Four classes: a quarter of the way from 1/4 to 1.
+  expect(resolve({ name: path, pool: 1 }).quality.minAccuracy).toEqual({
+    'mini-wide': 0.4375,
+    'mini-deep': 0.4375,
+  });
 });
 
 test('an .npz file is a data set: shape, classes, a split, and the hash of its content', () => {
@@ -118,6 +125,17 @@ test('an .npz file that becomes another one is noticed', () => {
   const other = datasetSource(join(folderWith({ 'a.npz': npzOf(5) }), 'a.npz')).hash;
   expect(complaintOf(() => loadDataset(path, { hash: other }))).toMatch(
     new RegExp(`^The data set .* has the hash ${hash} and not ${other}; `),
+  );
+});
+
+test('a path is read again when the file there is another one', () => {
+  const path = join(folderWith({ 'a.npz': npzOf(3) }), 'a.npz');
+  const before = datasetSource(path);
+  expect(datasetSource(path)).toBe(before);
+  writeFileSync(path, npzOf(5));
+  expect(datasetSource(path).hash).not.toBe(before.hash);
+  expect(complaintOf(() => before.read(before.place()!))).toMatch(
+    new RegExp(`has changed while it was in use: its hash was ${before.hash} and is `),
   );
 });
 
