@@ -1,3 +1,4 @@
+import { BACKENDS } from '../src/eval/tfjs/backends.ts';
 import { SETTINGS, type TrainingCase } from './cases.ts';
 import type { Bench } from './context.ts';
 import type { Contender, Missing } from './measure.ts';
@@ -7,9 +8,10 @@ import { EngineTrainer, TorchTrainer, type Trainer } from './training.ts';
 export const OURS = 'evolayer';
 export const EAGER = 'torch eager';
 export const COMPILED = 'torch compile';
-export const TFJS = 'tfjs';
-
-export const NO_TFJS = 'evolayer has no engine on TensorFlow.js yet';
+/** The engine on TensorFlow.js, by backend, without JavaScript alone, which takes seconds for a step. */
+export const TFJS = BACKENDS.filter((backend) => backend !== 'cpu').map(
+  (backend) => `tfjs ${backend}` as const,
+);
 
 type Open = () => Promise<Trainer>;
 export type Opener = readonly [name: string, open: Open | { readonly missing: string }];
@@ -23,9 +25,17 @@ export async function openers(training: TrainingCase, bench: Bench): Promise<Ope
     [OURS, async () => new EngineTrainer(training, bench.engine)],
     [EAGER, peer('eager')],
     [COMPILED, peer('compile')],
-    [TFJS, { missing: NO_TFJS }],
   ];
 }
+
+/** How the engine on TensorFlow.js opens a case, by backend. */
+export const tfjsOpeners = (training: TrainingCase, bench: Bench): Opener[] =>
+  bench
+    .tfjs()
+    .map(([backend, engine]) => [
+      `tfjs ${backend}`,
+      'missing' in engine ? engine : async () => new EngineTrainer(training, engine),
+    ]);
 
 const SAMPLE_MS = 50;
 

@@ -1,5 +1,7 @@
 import type { Engine } from '../src/eval/engine.ts';
 import type { Variant } from '../src/eval/native/machine.ts';
+import { BACKENDS, type Backend, BackendObstacle } from '../src/eval/tfjs/backends.ts';
+import { tfjsEngine } from '../src/eval/tfjs/engine.ts';
 import { NETWORKS } from './cases.ts';
 import { type BenchLayer, randomLayers } from './layers.ts';
 import { alternate, type Contender, type Missing, type Rounds } from './measure.ts';
@@ -30,6 +32,7 @@ export class Bench {
   readonly variant: Variant;
   readonly #say: (line: string) => void;
   #peer: Promise<TorchPeer | { readonly missing: string }> | undefined;
+  #tfjs: ReturnType<Bench['tfjs']> | undefined;
   #candidates: Promise<BenchLayer[]> | undefined;
 
   constructor(
@@ -70,6 +73,14 @@ export class Bench {
     return this.#peer;
   }
 
+  /** The engine on each backend of TensorFlow.js that is worth timing, started when it is first wanted. */
+  tfjs(): readonly (readonly [Backend, Engine | { readonly missing: string }])[] {
+    this.#tfjs ??= BACKENDS.filter((backend) => backend !== 'cpu').map(
+      (backend) => [backend, tfjsOn(backend)] as const,
+    );
+    return this.#tfjs;
+  }
+
   /** Which PyTorch took part. */
   async versions(): Promise<string[]> {
     const torch = await this.torch();
@@ -88,5 +99,14 @@ export class Bench {
   async close(): Promise<void> {
     const peer = await this.#peer;
     if (peer && !('missing' in peer)) await peer.close();
+  }
+}
+
+function tfjsOn(backend: Backend): Engine | { readonly missing: string } {
+  try {
+    return tfjsEngine(backend);
+  } catch (error) {
+    if (!(error instanceof BackendObstacle)) throw error;
+    return { missing: error.obstacle.reason };
   }
 }

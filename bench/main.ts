@@ -12,6 +12,7 @@ import { commands } from './groups/commands.ts';
 import { compile } from './groups/compile.ts';
 import { conv } from './groups/conv.ts';
 import { coordinator } from './groups/coordinator.ts';
+import { dashboard } from './groups/dashboard.ts';
 import { keys } from './groups/keys.ts';
 import { layer } from './groups/layer.ts';
 import { records } from './groups/records.ts';
@@ -35,6 +36,7 @@ const GROUPS: readonly Group[] = [
   search,
   keys,
   commands,
+  dashboard,
 ];
 
 const collect = (value: string, previous: readonly string[]) => [...previous, value];

@@ -59,6 +59,14 @@ export function milliseconds(work: () => unknown): number {
   return performance.now() - start;
 }
 
+/** Milliseconds of processors for `work`, those of the garbage collector included: what else the machine does adds nothing. */
+export function processorMilliseconds(work: () => unknown): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
 /** How often `work(count)` must do its work to take about `wanted` milliseconds: at least once. */
 export function repetitions(work: (count: number) => unknown, wanted: number): number {
   for (let count = 1; ; count *= 2) {

@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { openStore } from '../db/store.ts';
 import { protocolKey } from '../src/eval/protocol.ts';
 import { randomStream } from '../src/eval/random.ts';
+import { isBatchIndependent, layerOf } from '../src/graph/genome.ts';
 import type { SearchConfig } from '../src/search/config.ts';
 import { randomGenome } from '../src/search/space.ts';
 
@@ -30,8 +31,8 @@ export function fillFunctions(path: string, functions: number, config: SearchCon
   try {
     db.pragma('synchronous = OFF');
     db.pragma('cache_size = -1000000');
-    db.exec('CREATE TEMP TABLE genomes (id INTEGER PRIMARY KEY, genome TEXT)');
-    const genome = db.prepare('INSERT INTO genomes VALUES (?, ?)');
+    db.exec('CREATE TEMP TABLE genomes (id INTEGER PRIMARY KEY, genome TEXT, nodes, independent)');
+    const genome = db.prepare('INSERT INTO genomes VALUES (?, ?, ?, ?)');
     const perAnchor = protocol.anchors.map((anchor) => ({
       ...{ anchor, accuracy: 0.5, loss: 0.5, steps: protocol.steps, seconds: 0 },
     }));
@@ -42,8 +43,12 @@ export function fillFunctions(path: string, functions: number, config: SearchCon
       low: JSON.stringify(low),
     };
     db.transaction(() => {
-      for (let i = 0; i < GENOMES; i++)
-        genome.run(i, JSON.stringify(randomGenome(config, randomStream('million', i))));
+      for (let i = 0; i < GENOMES; i++) {
+        const made = randomGenome(config, randomStream('million', i));
+        const layer = layerOf(made);
+        const independent = BigInt(isBatchIndependent(layer));
+        genome.run(i, JSON.stringify(made), BigInt(layer.nodes.length), independent);
+      }
       // Built at once in the end: row by row they take most of the time.
       const indexes = db.prepare(INDEXES).all() as { name: string; sql: string }[];
       for (const { name } of indexes) db.exec(`DROP INDEX ${name}`);
@@ -66,15 +71,24 @@ const STATEMENTS = [
     iif(n % 10 = 0, 'low-quality', 'evaluated'), iif(n % 10 = 0, $low, $scores), 1,
     iif(n % 10 = 0, NULL, 0.5)
   FROM counted JOIN genomes ON genomes.id = n % ${GENOMES}`,
-  `INSERT INTO evaluations
+  `INSERT INTO evaluations (protocol_key, functional_key, repeat, position, anchor, accuracy, loss,
+    steps, seconds, candidate, at)
   SELECT $key, functional_key, 0, score.key, score.value ->> 'anchor', score.value ->> 'accuracy',
     score.value ->> 'loss', score.value ->> 'steps', 0.5, candidates.id, $at
   FROM candidates, json_each(numbers, '$.perAnchor') AS score
   WHERE outcome = 'evaluated'
   ORDER BY functional_key, score.key`,
-  `INSERT INTO rejections
+  `INSERT INTO rejections (protocol_key, functional_key, repeat, outcome, numbers, seconds, lasting,
+    candidate, at)
   SELECT $key, functional_key, 0, outcome, numbers, 0.5, 1, id, $at FROM candidates
   WHERE outcome <> 'evaluated'`,
+  `INSERT INTO standings
+  SELECT $key, functional_key, fitness,
+    (SELECT json_group_array(value ->> 'accuracy') FROM json_each(numbers, '$.perAnchor')),
+    1, $at, nodes, independent
+  FROM candidates JOIN genomes ON genomes.id = (candidates.id - 1) % ${GENOMES}
+  WHERE outcome = 'evaluated'
+  ORDER BY functional_key`,
 ];
 
 /** Some of what the database knows, from all over it. */

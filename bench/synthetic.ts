@@ -10,7 +10,7 @@ import type { LayerGraph } from '../src/graph/graph.ts';
 import { structuralKey } from '../src/graph/keys.ts';
 import { ZOO } from '../src/graph/zoo.ts';
 import { ALGORITHMS, type Proposal } from '../src/search/algorithm.ts';
-import { isAudited } from '../src/search/audit.ts';
+import { isAudited, isRejectionAudited } from '../src/search/audit.ts';
 import { baselineProposals, canBeParent } from '../src/search/baselines.ts';
 import { resolveSearchConfig, type SearchConfig } from '../src/search/config.ts';
 import { fitnessOf, type Member, memberOf, populationAt } from '../src/search/select.ts';
@@ -105,7 +105,9 @@ class Faker {
       tier: before ? 'structural' : null,
       evaluations: functionalKey === null ? null : 1,
       evaluation: before || functionalKey === null ? null : { repeat: 0, outcome, seconds: 1 },
-      audit: before ? this.#audit(index, functionalKey, outcome) : null,
+      audit: before
+        ? this.#auditHit(index, functionalKey, outcome)
+        : this.#auditRejection(index, functionalKey, outcome),
       fitness: member?.fitness ?? null,
     });
     if (this.#ready.length >= BATCH) this.#commit();
@@ -126,7 +128,7 @@ class Faker {
   }
 
   /** Of a hit, where it is audited. */
-  #audit(index: number, functionalKey: string | null, taken: Outcome): Settled['audit'] {
+  #auditHit(index: number, functionalKey: string | null, taken: Outcome): Settled['audit'] {
     if (functionalKey === null || !isAudited(index, this.#config)) return null;
     const scores = (fitness: number) =>
       this.#scores(functionalKey, fitness, `audit/${index}` as const);
@@ -135,6 +137,17 @@ class Faker {
         ? { outcome: 'evaluated', perAnchor: scores(fitnessOf(taken)) }
         : taken;
     return { kind: 'hit', outcome, seconds: 1 };
+  }
+
+  /** Of an early rejection, where it is audited; what is trained in spite of one comes to little. */
+  #auditRejection(
+    index: number,
+    functionalKey: string | null,
+    rejection: Outcome,
+  ): Settled['audit'] {
+    if (functionalKey === null || !isRejectionAudited(index, rejection, this.#config)) return null;
+    const perAnchor = this.#scores(functionalKey, 0.4, 0);
+    return { kind: 'rejection', outcome: { outcome: 'evaluated', perAnchor }, seconds: 1 };
   }
 
   #scores(functionalKey: string, quality: number, repeat: number | `audit/${number}`) {

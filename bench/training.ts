@@ -88,6 +88,12 @@ export class TorchTrainer implements Trainer {
     return this.#peer.ask('evaluate', { id: this.#id, part: PART, ...sent(images) });
   }
 
+  /** ‖g‖ and ∂‖g‖/∂θ of the convolution weights, by double backward: what `GradientNorm` approximates. */
+  async slope(batch: Batch): Promise<{ norm: number; ascent: Float64Array }> {
+    const { norm, ascent } = await this.#peer.ask('slope', { id: this.#id, ...sent(batch) });
+    return { norm, ascent: new Float64Array(new Uint8Array(Buffer.from(ascent, 'base64')).buffer) };
+  }
+
   async close() {
     await this.#peer.ask('close', { id: this.#id });
   }
@@ -116,6 +122,7 @@ function sourceOf({ layer, name }: TrainingCase['layer']): string {
       id: name,
       structuralKey: structuralKey(layer),
       zooName: null,
+      found: null,
       scores: null,
       groups: 1,
       movingDecay: 0.9,

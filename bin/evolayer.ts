@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-import { endQuietlyWithoutReader } from '../src/cli/output.ts';
+import { outliveTerminal, surviveOutput } from '../src/cli/output.ts';
 import { run } from '../src/cli/program.ts';
 
-endQuietlyWithoutReader();
+outliveTerminal();
+surviveOutput();
 process.exitCode = await run(process.argv.slice(2));

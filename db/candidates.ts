@@ -31,10 +31,16 @@ export interface Candidate {
   readonly fitness: number | null;
 }
 
-/** What of a candidate's outcome does not depend on the machine's speed, as JSON. */
+/**
+ * What of a candidate's outcome does not depend on the machine's speed, as JSON. What a test measured belongs to
+ * one evaluation alone, and is stored with it.
+ */
 export function numbersOf(outcome: Outcome): string {
   if (outcome.outcome !== 'evaluated') return encode({ ...outcome, outcome: undefined });
-  return encode({ perAnchor: outcome.perAnchor.map((score) => ({ ...score, seconds: 0 })) });
+  const perAnchor = outcome.perAnchor.map(({ stability: _, ...score }) => ({
+    ...{ ...score, seconds: 0 },
+  }));
+  return encode({ perAnchor });
 }
 
 export const outcomeOf = (name: OutcomeName, numbers: string): Outcome =>

@@ -64,8 +64,13 @@ const STRAY = ['evaluations', 'rejections']
 
 const STRAY_AUDITS = `
   SELECT idx FROM audits a JOIN candidates c ON c.id = a.candidate JOIN runs ON runs.id = c.run
-  WHERE c.run = $run AND (c.functional_key IS NOT a.functional_key OR c.repeat IS NOT NULL
-    OR runs.protocol_key IS NOT a.protocol_key)`;
+  WHERE c.run = $run AND (c.functional_key IS NOT a.functional_key
+    OR runs.protocol_key IS NOT a.protocol_key
+    OR CASE kind WHEN 'hit' THEN c.repeat IS NOT NULL ELSE NOT EXISTS (
+      SELECT 1 FROM rejections r
+      WHERE r.protocol_key = a.protocol_key AND r.functional_key = a.functional_key
+        AND r.candidate = c.id AND r.repeat = c.repeat AND r.outcome IN ('low-quality', 'unstable'))
+    END)`;
 
 /** The questions of a check. Each statement is prepared when it is asked: a table may be missing. */
 export function checkRepository(db: Database) {
@@ -111,7 +116,7 @@ export function checkRepository(db: Database) {
     /** Indices of candidates whose evaluation is another one's. */
     stray: (run: number): number[] => db.prepare(STRAY).pluck().all({ run }) as number[],
 
-    /** Indices of candidates whose audit is another one's, or that took nothing over. */
+    /** Indices of candidates whose audit is another one's, or that did not end as what it audits. */
     strayAudits: (run: number): number[] =>
       has('audits') ? (db.prepare(STRAY_AUDITS).pluck().all({ run }) as number[]) : [],
 

@@ -54,6 +54,10 @@ export function explaining<T>(path: string, work: () => T): T {
   }
 }
 
+/** True for the error of a statement that met damaged content. */
+export const isDamage = (error: unknown): boolean =>
+  error instanceof Database.SqliteError && error.code.startsWith('SQLITE_CORRUPT');
+
 /** True for the error of a statement that met another program's lock, explained or not. */
 export function isLocked(error: unknown): boolean {
   const cause = error instanceof UserError ? error.cause : error;

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { AnchorScore, Outcome, OutcomeName, Rejection } from '../src/eval/outcome.ts';
+import type { Stability } from '../src/eval/stability.ts';
 import { decode, encode } from './json.ts';
 import { standingUpdater } from './standings.ts';
 
@@ -27,15 +28,29 @@ export interface StoredScore extends AnchorScore {
   readonly at: string;
 }
 
-interface ScoreRow {
-  protocol_key: string;
-  functional_key: string;
-  repeat: number;
+/** One anchor of an evaluation, as it is stored. */
+export interface AnchorRow extends StabilityRow {
   anchor: string;
   accuracy: number;
   loss: number | null;
   steps: number;
   seconds: number;
+}
+
+/** Null where the anchor was not tested. */
+interface StabilityRow {
+  gradient_norm: number | null;
+  greatest_norm: number | null;
+  greatest_at: number | null;
+}
+
+export const ANCHOR_COLUMNS =
+  'anchor, accuracy, loss, steps, t.seconds, gradient_norm, greatest_norm, greatest_at';
+
+interface ScoreRow extends AnchorRow {
+  protocol_key: string;
+  functional_key: string;
+  repeat: number;
   run: number;
   idx: number;
   at: string;
@@ -72,15 +87,27 @@ function meanOf(rows: readonly KnownRow[]): Outcome {
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
+function stabilityOf(row: StabilityRow): Stability | undefined {
+  const { gradient_norm, greatest_norm, greatest_at } = row;
+  if (gradient_norm === null || greatest_norm === null || greatest_at === null) return undefined;
+  return { gradientNorm: gradient_norm, greatestNorm: greatest_norm, greatestAt: greatest_at };
+}
+
+/** SQLite keeps no NaN. */
+export function anchorScoreOf(row: AnchorRow): AnchorScore {
+  const { anchor, accuracy, loss, steps, seconds } = row;
+  const stability = stabilityOf(row);
+  return {
+    ...{ anchor, accuracy, loss: loss ?? Number.NaN, steps, seconds },
+    ...(stability && { stability }),
+  };
+}
+
 const scoreFromRow = (row: ScoreRow): StoredScore => ({
+  ...anchorScoreOf(row),
   protocolKey: row.protocol_key,
   functionalKey: row.functional_key,
   repeat: row.repeat,
-  anchor: row.anchor,
-  accuracy: row.accuracy,
-  loss: row.loss ?? Number.NaN,
-  steps: row.steps,
-  seconds: row.seconds,
   run: row.run,
   index: row.idx,
   at: row.at,
@@ -98,10 +125,11 @@ export function evaluationRepository(db: Database) {
     `(SELECT repeat FROM candidates WHERE id = ${candidate}) = repeat`;
   const insertScore = db.prepare(`
     INSERT INTO evaluations (protocol_key, functional_key, repeat, position, anchor,
-      accuracy, loss, steps, seconds, candidate, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      accuracy, loss, steps, seconds, gradient_norm, greatest_norm, greatest_at, candidate, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET accuracy = excluded.accuracy, loss = excluded.loss,
-      steps = excluded.steps, seconds = excluded.seconds,
+      steps = excluded.steps, seconds = excluded.seconds, gradient_norm = excluded.gradient_norm,
+      greatest_norm = excluded.greatest_norm, greatest_at = excluded.greatest_at,
       candidate = excluded.candidate, at = excluded.at
     WHERE NOT ${caused('evaluations.candidate')} AND ${caused('excluded.candidate')}`);
   const insertRejection = db.prepare(`
@@ -141,6 +169,9 @@ export function evaluationRepository(db: Database) {
       score.loss,
       score.steps,
       score.seconds,
+      score.stability?.gradientNorm ?? null,
+      score.stability?.greatestNorm ?? null,
+      score.stability?.greatestAt ?? null,
       e.candidate,
       e.at,
     );

@@ -13,7 +13,7 @@ export interface ComparedEvaluation {
   readonly fitness: number | null;
 }
 
-/** An audit, without what is not compared. */
+/** The audit of a hit, without what is not compared. */
 export interface ComparedAudit extends ComparedEvaluation {
   readonly run: number;
   /** Of the candidate in its run. */
@@ -67,9 +67,9 @@ export function hashingRepository(db: Database) {
       a.functional_key AS functionalKey, tier, a.outcome, a.numbers, seconds,
       c.outcome AS takenOutcome, fitness AS takenFitness, evaluations
     FROM audits AS a CROSS JOIN candidates AS c ON c.id = a.candidate
-    WHERE a.protocol_key = ? ORDER BY candidate`);
+    WHERE a.protocol_key = ? AND kind = 'hit' ORDER BY candidate`);
   const wanted = `
-    SELECT functional_key AS f FROM audits WHERE protocol_key = $protocol
+    SELECT functional_key AS f FROM audits WHERE protocol_key = $protocol AND kind = 'hit'
     UNION SELECT * FROM (SELECT functional_key FROM standings
       WHERE protocol_key = $protocol AND evaluations > 1 LIMIT $functions)`;
   const compared = db.prepare(`

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { AnchorScore, Outcome, OutcomeName } from '../src/eval/outcome.ts';
 import type { Genome } from '../src/graph/genome.ts';
+import { ANCHOR_COLUMNS, type AnchorRow, anchorScoreOf } from './evaluations.ts';
 import { decode } from './json.ts';
 
 /** An evaluation as it is stored, and the candidate that it was made for. */
@@ -34,7 +35,7 @@ interface Place {
   baseline: string | null;
 }
 
-type ScoreRow = Place & Omit<AnchorScore, 'loss'> & { loss: number | null };
+type ScoreRow = Place & AnchorRow;
 type RejectionRow = Place & { outcome: OutcomeName; numbers: string };
 
 const place = (row: Place) => ({
@@ -55,10 +56,9 @@ const rejected = (row: RejectionRow): PastEvaluation => ({
 function evaluated(rows: readonly ScoreRow[]): PastEvaluation[] {
   const all: (PastEvaluation & { outcome: { perAnchor: AnchorScore[] } })[] = [];
   for (const row of rows) {
-    const { anchor, accuracy, loss, steps, seconds } = row;
     const last = all.at(-1);
     const isSame = last?.protocolKey === row.protocol_key && last.repeat === row.repeat;
-    const score = { anchor, accuracy, loss: loss ?? Number.NaN, steps, seconds };
+    const score = anchorScoreOf(row);
     if (last && isSame) last.outcome.perAnchor.push(score);
     else all.push({ ...place(row), outcome: { outcome: 'evaluated', perAnchor: [score] } });
   }
@@ -72,9 +72,7 @@ export function historyRepository(db: Database) {
     FROM ${table} AS t JOIN candidates ON candidates.id = t.candidate
     WHERE t.protocol_key IN (SELECT key FROM protocols) AND t.functional_key = ?
     ORDER BY t.protocol_key, t.repeat`;
-  const scores = db.prepare(
-    `${from('evaluations', 'anchor, accuracy, loss, steps, t.seconds')}, position`,
-  );
+  const scores = db.prepare(`${from('evaluations', ANCHOR_COLUMNS)}, position`);
   const rejections = db.prepare(from('rejections', 't.outcome, t.numbers'));
   const standings = db.prepare(`
     SELECT protocol_key AS protocolKey,

@@ -21,6 +21,13 @@ export interface LeaderboardQuery {
   readonly since?: string;
 }
 
+/** Some lines of a leaderboard that is too long to be read whole. */
+export interface LeaderboardWindow {
+  /** Lines to leave out. */
+  readonly from: number;
+  readonly count: number;
+}
+
 /** A function, with its scores under one protocol. */
 export interface LeaderboardRow {
   /** Place among all functions that the query asks for, from 1. */
@@ -55,6 +62,8 @@ interface Place {
 
 /** A standing, with what the front is made of. */
 type Point = Standing & { accuracies: string };
+
+const ALL: LeaderboardWindow = { from: 0, count: -1 };
 
 const BASELINES = 'SELECT functional_key FROM candidates WHERE baseline IS NOT NULL';
 
@@ -164,32 +173,72 @@ export function leaderboardRepository(
   };
 
   /** The standings that the query asks for, in order, and how many there are. */
-  const select = (query: LeaderboardQuery): { rows: Standing[]; of: number } => {
-    const [where, order, parameters] = [conditionsOf(query), orderOf(query), parametersOf(query)];
-    const columns = `functional_key AS functionalKey, nodes, batch_independent AS batchIndependent,
-      functional_key IN (${BASELINES}) AS isBaseline`;
-    if (query.pareto) {
-      const points = db
-        .prepare(`SELECT ${columns}, accuracies FROM standings WHERE ${where} ORDER BY ${order}`)
-        .all(parameters) as Point[];
-      const kept = front(points, query.anchors);
-      const rows = points.filter((point) => kept.has(point));
-      for (const [i, row] of rows.entries()) row.rank = i + 1;
-      return { rows, of: rows.length };
-    }
+  const select = (query: LeaderboardQuery): { rows: Standing[]; of: number } =>
+    query.pareto ? selectFront(query) : { rows: selectTop(query), of: countAll(query) };
+
+  const COLUMNS = `functional_key AS functionalKey, nodes, batch_independent AS batchIndependent,
+    functional_key IN (${BASELINES}) AS isBaseline`;
+
+  const countAll = (query: LeaderboardQuery): number =>
+    db
+      .prepare(`SELECT count(*) FROM standings WHERE ${conditionsOf(query)}`)
+      .pluck()
+      .get(parametersOf(query)) as number;
+
+  /** Without those that the query's `top` leaves out. */
+  const selectFront = (query: LeaderboardQuery): { rows: Standing[]; of: number } => {
+    const [where, order] = [conditionsOf(query), orderOf(query)];
+    const points = db
+      .prepare(`SELECT ${COLUMNS}, accuracies FROM standings WHERE ${where} ORDER BY ${order}`)
+      .all(parametersOf(query)) as Point[];
+    const kept = front(points, query.anchors);
+    const rows = points.filter((point) => kept.has(point));
+    for (const [i, row] of rows.entries()) row.rank = i + 1;
+    const isAsked = ({ rank, isBaseline }: Standing) => rank <= query.top || isBaseline === 1;
+    return { rows: rows.filter(isAsked), of: rows.length };
+  };
+
+  const ranked = (query: LeaderboardQuery): string => `
+    WITH ranked AS (
+      SELECT row_number() OVER (ORDER BY ${orderOf(query)}) AS rank, ${COLUMNS}
+      FROM standings WHERE ${conditionsOf(query)}
+    )`;
+
+  const selectTop = (query: LeaderboardQuery, { from, count } = ALL): Standing[] =>
+    db
+      .prepare(`${ranked(query)}
+      SELECT * FROM ranked WHERE rank <= $top OR isBaseline ORDER BY rank LIMIT $count OFFSET $from`)
+      .all({ ...parametersOf(query), top: query.top, from, count }) as Standing[];
+
+  /** Some of all, where none is left out: nothing but these has to be numbered. */
+  const selectSome = (query: LeaderboardQuery, { from, count }: LeaderboardWindow): Standing[] => {
     const rows = db
       .prepare(`
-      WITH ranked AS (
-        SELECT row_number() OVER (ORDER BY ${order}) AS rank, ${columns}
-        FROM standings WHERE ${where}
-      )
-      SELECT * FROM ranked WHERE rank <= $top OR isBaseline ORDER BY rank`)
-      .all({ ...parameters, top: query.top }) as Standing[];
-    const of = db
-      .prepare(`SELECT count(*) FROM standings WHERE ${where}`)
+      SELECT 0 AS rank, ${COLUMNS} FROM standings
+      WHERE ${conditionsOf(query)} ORDER BY ${orderOf(query)} LIMIT $count OFFSET $from`)
+      .all({ ...parametersOf(query), from, count }) as Standing[];
+    for (const [i, row] of rows.entries()) row.rank = from + i + 1;
+    return rows;
+  };
+
+  /** How many baselines stand behind the best `top`. */
+  const countBehind = (query: LeaderboardQuery): number =>
+    db
+      .prepare(`${ranked(query)} SELECT count(*) FROM ranked WHERE rank > $top AND isBaseline`)
       .pluck()
-      .get(parameters) as number;
-    return { rows, of };
+      .get({ ...parametersOf(query), top: query.top }) as number;
+
+  /** The lines of a window, how many lines there are, and how many functions are ranked. */
+  const selectWindow = (query: LeaderboardQuery, window: LeaderboardWindow) => {
+    if (query.pareto) {
+      const { rows, of } = selectFront(query);
+      const { from, count } = window;
+      return { rows: rows.slice(from, from + count), lines: rows.length, of };
+    }
+    const of = countAll(query);
+    if (query.top >= of) return { rows: selectSome(query, window), lines: of, of };
+    const lines = query.top + countBehind(query);
+    return { rows: selectTop(query, window), lines, of };
   };
 
   const anchors = db
@@ -207,9 +256,13 @@ export function leaderboardRepository(
     /** The best `top` and, in their places after these, the baselines; of the front all that are asked for. */
     top(query: LeaderboardQuery): LeaderboardRow[] {
       const { rows, of } = select(query);
-      return rows
-        .filter(({ rank, isBaseline }) => rank <= query.top || isBaseline)
-        .map((row) => complete(row, of, query));
+      return rows.map((row) => complete(row, of, query));
+    },
+
+    /** Some lines of what `top` returns, and how many lines that has. */
+    window(query: LeaderboardQuery, window: LeaderboardWindow) {
+      const { rows, lines, of } = selectWindow(query, window);
+      return { lines, of, rows: rows.map((row) => complete(row, of, query)) };
     },
   };
 }

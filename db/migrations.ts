@@ -219,4 +219,56 @@ export const MIGRATIONS: readonly string[] = [
     '$.tabu', json('{"limit":0,"attempts":10}'))
   WHERE json_type(config, '$.cache') IS NULL;
   `,
+  `
+  -- Training that compares layers after a search, apart from what searches know: the same seed gives all
+  -- layers the same batches.
+  CREATE TABLE trials (
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    functional_key TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (protocol_key, functional_key, seed)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What the trials said of a function that a run found: against the known layer that came closest.
+  CREATE TABLE confirmations (
+    run INTEGER NOT NULL REFERENCES runs (id),
+    functional_key TEXT NOT NULL,
+    confirmed INTEGER NOT NULL CHECK (confirmed IN (0, 1)),
+    verdict TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (run, functional_key)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- Rejections are audited as well as hits.
+  ALTER TABLE audits RENAME TO old_audits;
+  CREATE TABLE audits (
+    candidate INTEGER PRIMARY KEY REFERENCES candidates (id),
+    kind TEXT NOT NULL CHECK (kind IN ('hit', 'rejection')),
+    functional_key TEXT NOT NULL,
+    -- The run's; the audit of a rejection trains without its early tests.
+    protocol_key TEXT NOT NULL REFERENCES protocols (key),
+    outcome TEXT NOT NULL,
+    numbers TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    at TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO audits SELECT * FROM old_audits;
+  DROP TABLE old_audits;
+
+  -- What runs did before there was a choice.
+  UPDATE runs SET config = json_set(config, '$.rejectionAudit', 0)
+  WHERE json_type(config, '$.rejectionAudit') IS NULL;
+  `,
+  `
+  -- What the stability test measured, for evaluations that passed one on this anchor: the gradient's norm in the
+  -- end, the greatest one, and after how many steps that was met.
+  ALTER TABLE evaluations ADD COLUMN gradient_norm REAL;
+  ALTER TABLE evaluations ADD COLUMN greatest_norm REAL;
+  ALTER TABLE evaluations ADD COLUMN greatest_at INTEGER;
+  `,
 ];

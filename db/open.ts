@@ -61,6 +61,8 @@ function guarded(db: Database.Database, use: () => Opened): Opened {
 /** Throws a UserError where no file can be at `path`. */
 function checkPath(path: string): void {
   if (path === ':memory:') return;
+  // SQLite would take it for a file that is gone when it is closed.
+  if (path.trim() === '') throw new UserError('The database has no name; name a file.');
   const folder = dirname(resolve(path));
   if (!existsSync(folder))
     throw new UserError(`The database ${path} cannot be there: there is no folder ${folder}.`, 1);
@@ -71,6 +73,21 @@ function checkPath(path: string): void {
 /** Opens the database for its one writer, creating it where there is none. */
 export function openForWriting(path: string): Opened {
   checkPath(path);
+  try {
+    return openAsWriter(path);
+  } catch (error) {
+    // What is missing is not the file, for it would be created.
+    if (!(error instanceof Database.SqliteError && error.code.startsWith('SQLITE_CANTOPEN')))
+      throw error;
+    throw new UserError(
+      `The database ${path} cannot be written; make it and its folder writable, or name another file.`,
+      1,
+      { cause: error },
+    );
+  }
+}
+
+function openAsWriter(path: string): Opened {
   const db = new Database(path, { timeout: PATIENCE_MS });
   return guarded(db, () => {
     checkOwner(db, path);

@@ -20,7 +20,14 @@ export function protocolRepository(db: Database) {
     .prepare('SELECT protocol_key FROM runs WHERE remnant = 0 GROUP BY 1 ORDER BY max(id) DESC')
     .pluck();
 
+  const runs = db.prepare(
+    'SELECT id, protocol_key AS protocol FROM runs WHERE remnant = 0 ORDER BY id',
+  );
+
   return {
+    /** Every run with the key of its protocol, oldest first. */
+    runs: () => runs.all() as { readonly id: number; readonly protocol: string }[],
+
     /** The keys of all protocols of runs, that of the youngest run first. */
     byAge: (): string[] => byAge.all() as string[],
 

@@ -72,6 +72,7 @@ const DELETE = `
   DELETE FROM rejections WHERE ${GONE};
   DELETE FROM audits WHERE candidate IN
     (SELECT id FROM candidates WHERE run IN (SELECT id FROM runs WHERE remnant = 1));
+  DELETE FROM confirmations WHERE run IN (SELECT id FROM runs WHERE remnant = 1);
   DELETE FROM sessions WHERE run IN (SELECT id FROM runs WHERE remnant = 1);
   DELETE FROM faults WHERE run IN (SELECT id FROM runs WHERE remnant = 1);`;
 
@@ -80,6 +81,8 @@ const DELETE_CANDIDATES = `
     AND id NOT IN (SELECT id FROM temp.kept)`;
 
 const CLEAR = `
+  DELETE FROM trials WHERE functional_key NOT IN
+    (SELECT functional_key FROM candidates WHERE functional_key IS NOT NULL);
   DELETE FROM runs WHERE remnant = 1 AND id NOT IN (SELECT run FROM candidates);
   DELETE FROM standings;
   ${FILL_STANDINGS};
@@ -90,7 +93,8 @@ const CLEAR = `
   DELETE FROM protocols WHERE key NOT IN (SELECT protocol_key FROM runs)
     AND key NOT IN (SELECT protocol_key FROM evaluations)
     AND key NOT IN (SELECT protocol_key FROM rejections)
-    AND key NOT IN (SELECT protocol_key FROM audits);
+    AND key NOT IN (SELECT protocol_key FROM audits)
+    AND key NOT IN (SELECT protocol_key FROM trials);
   DROP TABLE temp.kept;`;
 
 /**

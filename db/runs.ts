@@ -75,7 +75,6 @@ export function runRepository(db: Database) {
   const youngest = db
     .prepare('SELECT id FROM runs WHERE remnant = 0 ORDER BY id DESC LIMIT 1')
     .pluck();
-  const count = db.prepare('SELECT count(*) FROM runs WHERE remnant = 0').pluck();
   const open = db.prepare('SELECT id, started FROM runs WHERE remnant = 0 AND stopped IS NULL');
   const stop = db.prepare('UPDATE runs SET stopped = ?, seconds = ? WHERE id = ?');
   const configure = db.prepare('UPDATE runs SET config = ?, stopped = NULL WHERE id = ?');
@@ -102,8 +101,6 @@ export function runRepository(db: Database) {
     /** Its id; null where there are none. */
     youngest: (): number | null => (youngest.get() as number | undefined) ?? null,
 
-    count: (): number => count.get() as number,
-
     /** Those that last, or were killed. */
     open: (): Pick<Run, 'id' | 'started'>[] => open.all() as Pick<Run, 'id' | 'started'>[],
 
@@ -115,6 +112,11 @@ export function runRepository(db: Database) {
     /** Stores what the run goes on with when a session begins. */
     resumed(id: number, config: object): void {
       configure.run(JSON.stringify(config), id);
+    },
+
+    /** Call inside a transaction. */
+    insertProtocol(key: string, protocol: object): void {
+      insertProtocol.run(key, JSON.stringify(protocol));
     },
 
     /** The protocol behind a key, as it was stored. */

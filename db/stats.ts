@@ -63,11 +63,19 @@ export function statsRepository(db: Database) {
     WITH met AS MATERIALIZED (
       SELECT functional_key, min(idx) AS first FROM candidates
       WHERE run = $run AND outcome = 'evaluated' AND idx >= 0 GROUP BY functional_key)
-    SELECT met.functional_key, anchor, accuracy, first
+    SELECT CASE position WHEN 0 THEN met.functional_key END, accuracy, first
     FROM met CROSS JOIN evaluations e ON e.functional_key = met.functional_key
     WHERE protocol_key = (SELECT protocol_key FROM runs WHERE id = $run) AND repeat = 0
     ORDER BY met.functional_key, position`)
     .raw();
+  // Once, since texts in every row take longer than all else.
+  const anchors = db
+    .prepare(`
+    SELECT anchor FROM evaluations
+    WHERE protocol_key = (SELECT protocol_key FROM runs WHERE id = $run)
+      AND functional_key = $functionalKey AND repeat = 0
+    ORDER BY position`)
+    .pluck();
   // Where more than the first evaluation of a function may count, the candidates themselves tell.
   const firstCounts = db
     .prepare(`
@@ -79,16 +87,43 @@ export function statsRepository(db: Database) {
   const firsts = db.prepare(`
     SELECT functional_key AS functionalKey, min(idx) AS "index", numbers FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= 0 GROUP BY functional_key`);
-  // Both in their order, put together here: looking each evaluation up takes five times as long.
-  const paying = db.prepare(`
-    SELECT id, idx AS "index", outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL`);
+  // All that is asked of candidates lies in candidates_by_outcome; looking each evaluation up takes five times
+  // as long. A candidate's number grows with its index.
+  const paying = db
+    .prepare('SELECT id, idx, outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL')
+    .raw();
   const spent = db
     .prepare(`
     SELECT candidate, at, sum(seconds) FROM evaluations
     WHERE ${OF_RUN} GROUP BY protocol_key, functional_key, repeat
     UNION ALL SELECT candidate, at, seconds FROM rejections WHERE ${OF_RUN}`)
     .raw();
+  const trained = db
+    .prepare(`
+    SELECT fitness FROM candidates
+    WHERE run = ? AND outcome = 'evaluated' AND idx >= 0 AND repeat IS NOT NULL ORDER BY fitness`)
+    .pluck();
   const count = db.prepare('SELECT count(*) FROM candidates').pluck();
+
+  const fromFirsts = (run: number): Scored[] =>
+    (firsts.all(run) as FirstRow[]).map(({ numbers, index, functionalKey }) =>
+      scoredOf(index, functionalKey, perAnchorOf(numbers)),
+    );
+
+  /** The rows of one function after the other. */
+  function fromScores(run: number): Scored[] {
+    const rows = scores.all({ run }) as ScoreRow[];
+    const first = rows[0];
+    if (!first) return [];
+    const names = anchors.all({ run, functionalKey: first[0] }) as string[];
+    const found: Scored[] = [];
+    for (let at = 0; at < rows.length; at += names.length) {
+      const [functionalKey, , index] = rows[at]!;
+      const perAnchor = names.map((anchor, i) => ({ anchor, accuracy: rows[at + i]![1] }));
+      found.push(scoredOf(index, functionalKey!, perAnchor));
+    }
+    return found;
+  }
 
   return {
     /** Of the database, without its WAL. */
@@ -101,9 +136,9 @@ export function statsRepository(db: Database) {
 
     /** What the run's workers spent their time on, in order. */
     paid(run: number): PaidEvaluation[] {
-      const candidates = paying.all(run) as { id: number; index: number; outcome: OutcomeName }[];
+      const candidates = paying.all(run) as [id: number, index: number, outcome: OutcomeName][];
       const paid = new Map(
-        candidates.map(({ id, index, outcome }) => [id, { index, at: '', seconds: 0, outcome }]),
+        candidates.map(([id, index, outcome]) => [id, { index, at: '', seconds: 0, outcome }]),
       );
       for (const [candidate, at, seconds] of spent.all({ run }) as [number, string, number][]) {
         const evaluation = paid.get(candidate);
@@ -113,6 +148,9 @@ export function statsRepository(db: Database) {
       }
       return [...paid.values()].filter(({ at }) => at !== '').sort((a, b) => a.index - b.index);
     },
+
+    /** The fitnesses of the proposals that the run trained to the end, hits left out, in ascending order. */
+    trained: (run: number): number[] => trained.all(run) as number[],
 
     /** In the order of the run. */
     baselines: (run: number): BaselineResult[] =>
@@ -124,34 +162,22 @@ export function statsRepository(db: Database) {
 
     /** The functions of a run that have scores, in the order in which it met them. */
     scored(run: number): Scored[] {
-      const found =
-        firstCounts.get(run) === 0
-          ? (firsts.all(run) as FirstRow[]).map(({ numbers, ...first }) => ({
-              ...first,
-              perAnchor: perAnchorOf(numbers),
-            }))
-          : byFunction(scores.all({ run }) as ScoreRow[]);
-      return found
-        .map((each) => ({ ...each, fitness: mean(each.perAnchor) }))
-        .sort((a, b) => a.index - b.index);
+      const found = firstCounts.get(run) === 0 ? fromFirsts(run) : fromScores(run);
+      return found.sort((a, b) => a.index - b.index);
     },
   };
 }
 
 type FirstRow = { index: number; functionalKey: string; numbers: string };
-type ScoreRow = [functionalKey: string, anchor: string, accuracy: number, index: number];
+/** The key comes with the first anchor alone. */
+type ScoreRow = [functionalKey: string | null, accuracy: number, index: number];
 
-/** The rows of one function after the other. */
-function byFunction(rows: readonly ScoreRow[]) {
-  const found: { index: number; functionalKey: string; perAnchor: AnchorAccuracy[] }[] = [];
-  for (const [functionalKey, anchor, accuracy, index] of rows) {
-    if (found.at(-1)?.functionalKey !== functionalKey)
-      found.push({ index, functionalKey, perAnchor: [] });
-    found.at(-1)!.perAnchor.push({ anchor, accuracy });
-  }
-  return found;
-}
-
-/** As `fitnessOf`, to the last bit. */
-const mean = (perAnchor: readonly AnchorAccuracy[]): number =>
-  perAnchor.reduce((sum, { accuracy }) => sum + accuracy, 0) / perAnchor.length;
+/** With the fitness as `fitnessOf` has it, to the last bit. */
+const scoredOf = (
+  index: number,
+  functionalKey: string,
+  perAnchor: readonly AnchorAccuracy[],
+): Scored => {
+  const sum = perAnchor.reduce((sum, { accuracy }) => sum + accuracy, 0);
+  return { index, functionalKey, perAnchor, fitness: sum / perAnchor.length };
+};

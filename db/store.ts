@@ -1,7 +1,9 @@
+import { UserError } from '../src/errors.ts';
 import type { Outcome } from '../src/eval/outcome.ts';
 import { type Audit, auditRepository } from './audits.ts';
 import { type Candidate, candidateRepository } from './candidates.ts';
-import { explaining } from './errors.ts';
+import { courseRepository } from './course.ts';
+import { explained, explaining, isDamage } from './errors.ts';
 import { evaluationRepository, type NewEvaluation } from './evaluations.ts';
 import { type Fault, faultRepository } from './faults.ts';
 import { hashingRepository } from './hashing.ts';
@@ -13,6 +15,7 @@ import { keepRun, type Pruned, pruneRuns } from './prune.ts';
 import { type NewRun, type Run, runRepository } from './runs.ts';
 import { type SessionCost, type Stop, sessionRepository } from './sessions.ts';
 import { statsRepository } from './stats.ts';
+import { type Confirmation, type Trial, trialRepository } from './trials.ts';
 import { workRepository } from './work.ts';
 
 /** An evaluation that a candidate caused, as it ended: not what the candidate is worth, if others count too. */
@@ -68,6 +71,22 @@ export function openStore(path: string, options: StoreOptions = {}): Store {
   });
 }
 
+/** Opens the database for `use`, and closes it after that. UserErrors say what is wrong with the file, whatever finds it. */
+export async function usingStore<T>(
+  path: string,
+  options: StoreOptions,
+  use: (store: Store) => T | Promise<T>,
+): Promise<T> {
+  const store = openStore(path, options);
+  try {
+    return await use(store);
+  } catch (error) {
+    throw explained(error, path);
+  } finally {
+    store.close();
+  }
+}
+
 /** Everything that evolayer remembers. It has one writer and any number of readers. */
 export class Store {
   readonly path: string;
@@ -79,10 +98,12 @@ export class Store {
   readonly faults: ReturnType<typeof faultRepository>;
   readonly leaderboard: ReturnType<typeof leaderboardRepository>;
   readonly stats: ReturnType<typeof statsRepository>;
+  readonly course: ReturnType<typeof courseRepository>;
   readonly work: ReturnType<typeof workRepository>;
   readonly hashing: ReturnType<typeof hashingRepository>;
   readonly history: ReturnType<typeof historyRepository>;
   readonly protocols: ReturnType<typeof protocolRepository>;
+  readonly trials: ReturnType<typeof trialRepository>;
   readonly #opened: Opened;
 
   constructor(path: string, opened: Opened) {
@@ -97,10 +118,19 @@ export class Store {
     this.faults = faultRepository(db);
     this.leaderboard = leaderboardRepository(db, this.candidates);
     this.stats = statsRepository(db);
+    this.course = courseRepository(db);
     this.work = workRepository(db);
     this.hashing = hashingRepository(db);
     this.history = historyRepository(db);
     this.protocols = protocolRepository(db);
+    this.trials = trialRepository(db);
+  }
+
+  /** What to throw where there is no run of that number. */
+  noRun(id: number): UserError {
+    const last = this.runs.youngest();
+    const there = last === null ? 'it has no runs yet' : `the last one is ${last}`;
+    return new UserError(`There is no run ${id} in ${this.path}; ${there}.`);
   }
 
   /** Opens a run that sees what other runs have committed until now. */
@@ -158,6 +188,21 @@ export class Store {
     });
   }
 
+  /** Stores a trial, with the protocol that its key names. One that is there stays. */
+  saveTrial(trial: Trial, protocol: object): void {
+    this.#write(() => {
+      this.runs.insertProtocol(trial.protocolKey, protocol);
+      this.trials.insert(trial);
+    });
+  }
+
+  /** Notes what trials said of functions that a run found. */
+  saveConfirmations(run: number, confirmations: readonly Confirmation[], at: string): void {
+    this.#write(() => {
+      for (const confirmation of confirmations) this.trials.confirm(run, confirmation, at);
+    });
+  }
+
   /**
    * Deletes runs, but for what other runs rely on; with `dryRun` it only says what would go. Gives the
    * space back to the file system.
@@ -168,10 +213,18 @@ export class Store {
     return pruned;
   }
 
-  /** Writes a copy of one run, with all that it relies on, as a database of its own at `path`, where nothing may be. */
-  exportRun(run: number, path: string): void {
-    explaining(path, () => {
-      this.#opened.db.prepare('VACUUM INTO ?').run(path);
+  /**
+   * Writes a copy of one run, with all that it relies on, as a database of its own at `path`, where nothing
+   * may be. Errors call it `name`.
+   */
+  exportRun(run: number, path: string, name = path): void {
+    explaining(name, () => {
+      try {
+        this.#opened.db.prepare('VACUUM INTO ?').run(path);
+      } catch (error) {
+        // Of the original; anything else is about the copy.
+        throw isDamage(error) ? explained(error, this.path) : error;
+      }
       const copy = openForWriting(path);
       try {
         copy.db.transaction(() => keepRun(copy.db, run)).immediate();

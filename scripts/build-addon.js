@@ -2,8 +2,8 @@
 // installed) a machine without a compiler gets one line about it, and the installation goes on.
 // With --sanitize it builds the one that stops at what AddressSanitizer and
 // UndefinedBehaviorSanitizer see, in a folder of its own.
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { nodeGyp } from './node-gyp.js';
 
 const SANITIZED = 'build/sanitize';
 const optional = process.argv.includes('--optional');
@@ -35,18 +35,6 @@ function mirror(folder) {
   const wanted = readFileSync('binding.gyp', 'utf8');
   const copy = `${folder}/binding.gyp`;
   if (!existsSync(copy) || readFileSync(copy, 'utf8') !== wanted) writeFileSync(copy, wanted);
-}
-
-/** Runs the node-gyp that npm brings along, or else the one on the path. */
-function nodeGyp(wanted) {
-  const npmsOwn = process.env.npm_config_node_gyp;
-  const [program, args] = npmsOwn ? [process.execPath, [npmsOwn]] : ['node-gyp', []];
-  const result = spawnSync(program, [...args, ...wanted], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-    shell: !npmsOwn && process.platform === 'win32',
-  });
-  return { ...result, error: result.error?.message, output: `${result.stdout}${result.stderr}` };
 }
 
 /** The line of node-gyp's output that says most. */

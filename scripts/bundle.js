@@ -16,7 +16,10 @@ await build({
   platform: 'node',
   target: 'node20',
   external: [
+    '@fastify/*',
     'better-sqlite3',
+    'fastify',
+    'fastify-type-provider-zod',
     'jstat',
     'node-gyp-build',
     'pino',

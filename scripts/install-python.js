@@ -14,9 +14,14 @@ if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== wanted) {
   console.log(
     `Installing PyTorch, JAX, Flax, Keras, TensorFlow and ONNX Runtime (3 GB) into ${FOLDER}`,
   );
-  run('python3', ['-m', 'venv', '--clear', FOLDER]);
+  // A folder that works keeps what is as pinned, and what else was put there.
+  if (!works()) run('python3', ['-m', 'venv', '--clear', FOLDER]);
   run(PYTHON, ['-m', 'pip', 'install', '-q', '-r', 'requirements-exports.txt']);
   writeFileSync(STAMP, wanted);
+}
+
+function works() {
+  return spawnSync(PYTHON, ['-m', 'pip', '--version'], { stdio: 'ignore' }).status === 0;
 }
 
 function run(command, args) {

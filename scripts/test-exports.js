@@ -1,5 +1,5 @@
-// Runs exported layers in their frameworks, as many suites at a time as there are cores, and the files of
-// layers that Node runs. Arguments go to pytest. With $EVOLAYER_REPORTS, each suite leaves a report there.
+// Runs exported layers in their frameworks, as many suites at a time as there are cores, the files of layers
+// that Node runs, and what is held to PyTorch besides. Arguments go to pytest. With $EVOLAYER_REPORTS, each suite leaves a report there.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -19,18 +19,19 @@ const pytest = (name, file, env = {}) => {
     '-q',
     '-p',
     'no:cacheprovider',
+    '--disable-warnings',
     ...report,
     join('test/export', file),
   ];
   return { name, program: PYTHON, args: [...args, ...process.argv.slice(2)], env };
 };
 
-const vitest = (name, ...files) => {
+const vitest = (name, files, env = {}) => {
   const report = reports
     ? ['--reporter=json', `--outputFile.json=${join(reports, `${name}.json`)}`]
     : [];
-  const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', ...report, ...files];
-  return { name, program: process.execPath, args, env: {} };
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', ...report, files];
+  return { name, program: process.execPath, args, env };
 };
 
 /** The longest first. */
@@ -42,6 +43,10 @@ const waiting = [
   ),
   pytest('onnx', 'test_onnx.py'),
   vitest('node', 'test/export'),
+  vitest('stability', 'test/eval/stability.pytorch.ts', {
+    EVOLAYER_PYTORCH: '1',
+    EVOLAYER_PYTHON: PYTHON,
+  }),
 ];
 
 /** Prints what a suite said when it has ended, so that suites side by side stay apart. */

@@ -2,9 +2,9 @@ import { parentPort } from 'node:worker_threads';
 import { workerData } from 'piscina';
 import { UserError } from '../src/errors.ts';
 import type { Engine } from '../src/eval/engine.ts';
+import { engineWith } from '../src/eval/engines.ts';
 import { evaluateLayer } from '../src/eval/evaluate.ts';
-import { nativeEngine } from '../src/eval/native/engine.ts';
-import { NotEnoughMemory, type Variant } from '../src/eval/native/machine.ts';
+import { NotEnoughMemory } from '../src/eval/native/machine.ts';
 import type { Protocol } from '../src/eval/protocol.ts';
 import { layerOf } from '../src/graph/genome.ts';
 import type { Job, JobResult, Reply, WorkerData } from './messages.ts';
@@ -16,10 +16,9 @@ parentPort?.postMessage('loaded');
 
 let engine: Engine | undefined;
 
-/** The engine with the arithmetic that the protocol names, which this CPU may lack. */
+/** The engine with the arithmetic that the protocol names, which this machine may lack. */
 function engineOf({ numerics }: Protocol): Engine {
-  if (engine?.numerics !== numerics)
-    engine = nativeEngine(numerics.replace(/^native\//, '') as Variant);
+  if (engine?.numerics !== numerics) engine = engineWith(numerics);
   return engine;
 }
 

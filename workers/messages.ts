@@ -1,4 +1,5 @@
 import type { Dataset } from '../src/eval/data.ts';
+import type { Fold } from '../src/eval/data-sources.ts';
 import type { Outcome } from '../src/eval/outcome.ts';
 import type { Protocol } from '../src/eval/protocol.ts';
 import type { Genome } from '../src/graph/genome.ts';
@@ -44,7 +45,8 @@ export interface HostSettings {
     readonly name: string;
     readonly pool: number;
     /** What the data set must have. */
-    readonly hash?: string;
+    readonly hash?: string | undefined;
+    readonly fold?: Fold | undefined;
   };
   /** Threads. */
   readonly workers: number;

@@ -1,6 +1,6 @@
 import { geometricMean } from 'simple-statistics';
 import { NETWORKS, randomBatch, SETTINGS, type TrainingCase, trainingCase } from '../cases.ts';
-import { COMPILED, EAGER, type Opener, OURS, openers, TFJS } from '../contenders.ts';
+import { COMPILED, EAGER, type Opener, OURS, openers } from '../contenders.ts';
 import type { Bench, Group } from '../context.ts';
 import { KNOWN_LAYERS } from '../layers.ts';
 import type { Contender, Missing } from '../measure.ts';
@@ -58,7 +58,7 @@ function report(results: Results): string {
     const seconds = (contender: string) => results.median(name, contender);
     return [
       name,
-      ...[OURS, EAGER, COMPILED, TFJS].map((contender) => figure(seconds(contender))),
+      ...[OURS, EAGER, COMPILED].map((contender) => figure(seconds(contender))),
       times(seconds(EAGER) / seconds(OURS)),
       times(seconds(COMPILED) / seconds(OURS)),
     ];
@@ -69,7 +69,7 @@ function report(results: Results): string {
       .filter(Number.isFinite);
     return ratios.length ? geometricMean(ratios) : Number.NaN;
   };
-  const head = ['s per candidate', OURS, EAGER, COMPILED, TFJS, 'eager ÷ ours', 'compile ÷ ours'];
+  const head = ['s per candidate', OURS, EAGER, COMPILED, 'eager ÷ ours', 'compile ÷ ours'];
   return [
     table(head, rows),
     goals([

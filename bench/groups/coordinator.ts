@@ -45,6 +45,8 @@ const GROWTH_UNITS: Readonly<Record<keyof Growth, readonly [what: string, unit: 
   residentMB: ['growth of the resident memory', 'MB'],
   firstCommit: ['commit, first tenth', 'µs per candidate'],
   lastCommit: ['commit, last tenth', 'µs per candidate'],
+  firstBytes: ['database, first tenth', 'bytes per candidate'],
+  lastBytes: ['database, last tenth', 'bytes per candidate'],
   perSecond: ['commits', 'candidates/s'],
 };
 
@@ -203,6 +205,11 @@ function report(results: Results): string {
         what: 'commit, last tenth ÷ first tenth',
         measured: growth('lastCommit') / growth('firstCommit'),
         ...{ wanted: ['≤', 1.5], show: figure },
+      },
+      {
+        what: 'growth of the database per candidate, last tenth ÷ first tenth',
+        measured: growth('lastBytes') / growth('firstBytes'),
+        ...{ wanted: ['≤', 1.1], show: figure },
       },
     ]),
     ...missingContenders(results),

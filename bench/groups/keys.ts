@@ -10,7 +10,7 @@ import { simplify } from '../../src/graph/simplify.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
 import { mutate, randomGenome } from '../../src/search/space.ts';
 import type { Bench, Group } from '../context.ts';
-import { milliseconds } from '../measure.ts';
+import { processorMilliseconds } from '../measure.ts';
 import type { Results } from '../results.ts';
 import { figure, goals, missingContenders, table } from '../table.ts';
 
@@ -25,10 +25,10 @@ const RANDOM = 'random graphs';
 const ACCEPTED = 'random graphs that are layers';
 const MUTANTS = 'mutants of known layers that are layers';
 
-/** Both keys, from live graphs as a search draws them: simplification and all. */
+/** Both keys, from live graphs as a search draws them: simplification and all. By the time of processors. */
 export const keys: Group = {
   name: 'keys',
-  doc: 'structural and functional keys of live graphs, simplification included, and the parts of a functional key',
+  doc: 'structural and functional keys of live graphs per second of a core, simplification included, and the parts of a functional key',
   run,
   report,
 };
@@ -81,7 +81,7 @@ function contenders(graphs: readonly LayerGraph[]) {
     unit: 'keys/s',
     sample: () => {
       const copies = graphs.map(fresh);
-      const taken = milliseconds(() => {
+      const taken = processorMilliseconds(() => {
         for (const graph of copies) key(graph);
       });
       return (1000 * graphs.length) / taken;
@@ -121,7 +121,7 @@ function parts(graphs: readonly LayerGraph[]) {
   };
   return PARTS.map((name) => {
     const [count, part] = work[name];
-    const sample = () => (1000 * milliseconds(part)) / count;
+    const sample = () => (1000 * processorMilliseconds(part)) / count;
     return { name, unit: 'µs', sample };
   });
 }

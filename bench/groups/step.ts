@@ -2,7 +2,7 @@ import { geometricMean } from 'simple-statistics';
 import { networkSize } from '../../src/eval/size.ts';
 import { formatLayer } from '../../src/graph/text.ts';
 import { type BenchNetwork, NETWORKS, trainingCase } from '../cases.ts';
-import { COMPILED, EAGER, OURS, openers, stepping, TFJS } from '../contenders.ts';
+import { COMPILED, EAGER, OURS, openers, stepping, TFJS, tfjsOpeners } from '../contenders.ts';
 import type { Bench, Group } from '../context.ts';
 import { BARE, BN_RELU, IDENTITY, KNOWN_LAYERS } from '../layers.ts';
 import type { Contender } from '../measure.ts';
@@ -29,7 +29,8 @@ async function run(bench: Bench, results: Results): Promise<void> {
     for (const layer of layers) {
       const training = trainingCase(network, layer);
       if (!bench.wants(training.name)) continue;
-      const all = (await openers(training, bench)).map(stepping);
+      const openings = [...(await openers(training, bench)), ...tfjsOpeners(training, bench)];
+      const all = openings.map(stepping);
       const contenders = [...all.map(({ contender }) => contender), atPeak(network, bench)];
       const rounds = quick ? ROUNDS.quick : ROUNDS.full;
       await bench.measure(results, training.name, contenders, { rounds });
@@ -59,13 +60,13 @@ function report(results: Results): string {
     const ms = (contender: string) => results.median(name, contender);
     return [
       name,
-      ...[OURS, EAGER, COMPILED, TFJS, PEAK].map((contender) => figure(ms(contender))),
+      ...[OURS, EAGER, COMPILED, ...TFJS, PEAK].map((contender) => figure(ms(contender))),
       times(ms(EAGER) / ms(OURS)),
       times(ms(COMPILED) / ms(OURS)),
       percent(ms(PEAK) / ms(OURS)),
     ];
   });
-  const head = ['ms per step', OURS, EAGER, COMPILED, TFJS, 'at peak'];
+  const head = ['ms per step', OURS, EAGER, COMPILED, ...TFJS, 'at peak'];
   return [
     table([...head, 'eager ÷ ours', 'compile ÷ ours', 'of peak'], rows),
     goals(goalsOf(results)),

@@ -11,20 +11,22 @@ import type { Results } from '../results.ts';
 import { figure, goals, missingContenders, table } from '../table.ts';
 
 const ROUNDS = { full: 7, quick: 3 };
-const STEPS = { full: 100, quick: 30 };
+const STEPS = { full: 300, quick: 100 };
 const CASE = 'candidates of the quick preset';
 const MEMORY = 'memory';
-const JOBS_PER_WORKER = 2;
+const GROWTH = 'growth';
+const GROWTH_CANDIDATES = { full: 5000, quick: 1000 };
+const JOBS_PER_WORKER = 4;
 
 /** What threads add. */
 export const workers: Group = {
   name: 'workers',
-  doc: 'two workers against one, and the memory that a worker takes',
+  doc: 'two workers against one, the memory that a worker takes, and how that grows',
   run,
   report,
 };
 
-/** Short trainings of EvoNorm-B0 under the quick preset's protocol. */
+/** Trainings of EvoNorm-B0 under the quick preset's protocol, as long as there where the benchmark is not a quick one. */
 export function shortJob(numerics: string, steps: number): Job {
   const overrides = { steps, quality: { steps: 0 } };
   const protocol = resolveProtocol('quick', overrides, numerics);
@@ -59,17 +61,26 @@ async function run(bench: Bench, results: Results): Promise<void> {
   } finally {
     await Promise.all(pools.map((pool) => pool.close()));
   }
-  const memory = { name: MEMORY, unit: 'MB per worker', sample: workerMemory };
+  const memory = {
+    ...{ name: MEMORY, unit: 'MB per worker', sample: () => megabytesOf('worker-memory.ts') },
+  };
   if (bench.wants(MEMORY))
     await bench.measure(results, MEMORY, [memory], { rounds: quick ? 1 : 3, warmUp: false });
+  const candidates = quick ? GROWTH_CANDIDATES.quick : GROWTH_CANDIDATES.full;
+  const growth = {
+    ...{ name: GROWTH, unit: `MB over ${candidates} candidates` },
+    sample: () => megabytesOf('worker-growth.ts', candidates),
+  };
+  if (bench.wants(GROWTH))
+    await bench.measure(results, GROWTH, [growth], { rounds: 1, warmUp: false });
 }
 
 const nameOf = (workers: number) => (workers === 1 ? '1 worker' : `${workers} workers`);
 
-/** In a process of its own, whose memory is nobody else's. */
-function workerMemory(): number {
-  const script = join(packageRoot(), 'bench', 'worker-memory.ts');
-  const args = [...process.execArgv, script];
+/** What a script says, in a process of its own, whose memory is nobody else's. */
+function megabytesOf(name: string, ...given: readonly number[]): number {
+  const script = join(packageRoot(), 'bench', name);
+  const args = [...process.execArgv, script, ...given.map(String)];
   return Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
 }
 
@@ -86,6 +97,10 @@ function report(results: Results): string {
     goals([
       { what: 'two workers against one', measured: gain, wanted: ['≥', 1.9], show: figure },
       { what: 'MB per worker', measured: memory, wanted: ['≤', 200], show: figure },
+      {
+        what: 'growth of two workers, MB',
+        ...{ measured: results.median(GROWTH, GROWTH), wanted: ['≤', 30], show: figure },
+      },
     ]),
     ...missingContenders(results),
   ].join('\n');

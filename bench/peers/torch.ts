@@ -15,6 +15,7 @@ export interface Requests {
     { id: string; images: string; labels: number[]; part: number },
     { ms: number; correct: number },
   ];
+  slope: [{ id: string; images: string; labels: number[] }, { norm: number; ascent: string }];
   close: [{ id: string }, Record<string, never>];
 }
 

@@ -169,6 +169,7 @@ class Model:
         setup = request["setup"]
         self.network = Network(request["network"], layer_factory(request["layer"], setup["groups"]))
         self.shape = request["network"]["image"]
+        self.parameters = request["parameters"]
         decaying = self.load(request["parameters"], floats(request["values"]), request["decayed"])
         self.dtype = torch.float64 if request["mode"] == "double" else torch.float32
         self.network.to(self.dtype, memory_format=CHANNELS_LAST)
@@ -294,6 +295,31 @@ def evaluate(request):
     return {"ms": ms, "correct": correct}
 
 
+# Back from PyTorch's order of axes.
+OURS = {
+    "conv": lambda w: w.permute(2, 3, 1, 0),
+    "depthwise": lambda w: w.squeeze(1).permute(1, 2, 0),
+}
+
+
+def slope(request):
+    """The norm of the gradient of the loss in the convolution weights, and its gradient in them.
+
+    Exact, by a second backward pass through the first one. Weights come back in evolayer's order.
+    """
+    model = MODELS[request["id"]]
+    images, labels = model.images(request)
+    model.network.train()
+    moved = [p for p in model.parameters if p["kind"] in OURS]
+    weights = [PARAMETERS[p["kind"]][0](model.network.units[p["op"]]) for p in moved]
+    first = torch.autograd.grad(model.forward_loss(images, labels), weights, create_graph=True)
+    norm = torch.sqrt(sum(g.square().sum() for g in first))
+    second = torch.autograd.grad(norm, weights)
+    flat = torch.cat([OURS[p["kind"]](g).reshape(-1) for p, g in zip(moved, second)])
+    doubles = flat.to(torch.float64).numpy().astype("<f8").tobytes()
+    return {"norm": norm.item(), "ascent": base64.b64encode(doubles).decode()}
+
+
 def close(request):
     del MODELS[request["id"]]
     return {}
@@ -305,6 +331,7 @@ REQUESTS = {
     "batch": batch,
     "steps": steps,
     "evaluate": evaluate,
+    "slope": slope,
     "close": close,
 }
 

@@ -1,7 +1,7 @@
 import type { Store } from '../../db/store.ts';
+import { readingIfThere } from '../reading/open.ts';
 import type { SearchConfig } from '../search/config.ts';
-import type { Cost } from './cost.ts';
-import { readingIfThere } from './reading.ts';
+import { type Cost, secondsOfKnown } from './cost.ts';
 
 /** What becomes of proposals, as shares of all; the rest costs no training. */
 export interface Shares {
@@ -79,18 +79,19 @@ export interface Expected {
 const DIVERGES_AFTER = 0.15;
 
 export function expectedOf(
-  { stop, baselines, warmStart }: Pick<SearchConfig, 'stop' | 'baselines' | 'warmStart'>,
+  config: Pick<SearchConfig, 'stop' | 'baselines' | 'warmStart'>,
   cost: Pick<Cost, 'failedTestSeconds' | 'trainingSeconds' | 'proposalSeconds'>,
   workers: number,
   { shares, bytes }: Experience,
 ): Expected {
+  const { stop, baselines, warmStart } = config;
   const known = new Set([...baselines, ...warmStart]).size;
   const work =
     shares.trained * cost.trainingSeconds +
     (shares.failed + DIVERGES_AFTER * shares.diverged) * cost.failedTestSeconds;
   // Proposals are made by one thread, training by all workers.
   const secondsEach = Math.max(work / workers, cost.proposalSeconds);
-  const before = (known * cost.trainingSeconds) / Math.min(workers, Math.max(1, known));
+  const before = secondsOfKnown(config, cost.trainingSeconds, workers);
   const proposals = Math.floor(
     Math.min(
       stop.proposals,
@@ -104,7 +105,7 @@ export function expectedOf(
     proposals,
     trained: known + Math.round(proposals * shares.trained),
     failed: Math.round(proposals * (shares.failed + shares.diverged)),
-    seconds: before + proposals * secondsEach,
+    seconds: Math.min(stop.seconds ?? Number.POSITIVE_INFINITY, before + proposals * secondsEach),
     bytes: Math.round(bytes * proposals),
   };
 }

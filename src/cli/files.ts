@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -10,7 +11,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
-import { printable } from './text.ts';
+import { printable } from '../format.ts';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
@@ -56,6 +57,8 @@ export function writeWhole(path: string, content: string | Uint8Array): void {
       throw error;
     }
   } catch (error) {
+    if (!existsSync(dirname(target)))
+      throw new UserError(`${path} cannot be written: there is no folder ${dirname(path)}.`, 1);
     throw explainedFile(error, `${path} cannot be written`);
   }
 }

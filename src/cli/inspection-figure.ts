@@ -1,7 +1,8 @@
 import type { BlockSignal, Inspection } from '../eval/inspect.ts';
 import type { Distribution } from '../eval/inspect-layer.ts';
-import { clip } from './output.ts';
-import { COLOURS, legend, plainPanel, type Series, svgOf } from './study/chart.ts';
+import { clip } from '../format.ts';
+import { svgOf } from '../svg-of.ts';
+import { COLOURS, legend, plainPanel, type Series } from './study/chart.ts';
 
 /** How many layers have a colour of their own. */
 export const MOST_LAYERS = COLOURS.length;

@@ -2,15 +2,18 @@ import { statSync } from 'node:fs';
 import { UserError } from '../errors.ts';
 import type { Exported } from '../export/exported.ts';
 import { FORMAT, VERSION } from '../export/json.ts';
+import { clip, printable } from '../format.ts';
 import { type Genome, parseGenome } from '../graph/genome.ts';
 import { EPSILON } from '../graph/ops.ts';
+import { parseCandidateId } from '../search/ids.ts';
 import { explainedFile, readJson } from './files.ts';
-import { clip } from './output.ts';
-import { printable } from './text.ts';
 
 /** A layer out of a file that `evolayer export --to json` wrote, or somebody else. Nothing but its form is checked. */
 export interface LayerFile
-  extends Pick<Exported, 'structuralKey' | 'formula' | 'groups' | 'movingDecay' | 'scores'> {
+  extends Pick<
+    Exported,
+    'structuralKey' | 'found' | 'formula' | 'groups' | 'movingDecay' | 'scores'
+  > {
   readonly path: string;
   /** The functional key that it claims. */
   readonly id: string;
@@ -37,10 +40,11 @@ export function readLayerFile(text: string): LayerFile {
   if (isDeep(json)) throw new UserError(`${path} is nested deeper than ${MAX_DEPTH} levels.`);
   refuseOthers(json, path);
   refuseFaults(json, path);
-  const { genome, id, structuralKey, formula, groups, movingDecay, scores } =
+  const { genome, id, structuralKey, found, formula, groups, movingDecay, scores } =
     json as unknown as Whole;
   return {
-    ...{ path, id, structuralKey, formula, groups, movingDecay, scores },
+    // Files were written without it at first.
+    ...{ path, id, structuralKey, found: found ?? null, formula, groups, movingDecay, scores },
     genome: genomeIn(genome, path),
   };
 }
@@ -125,6 +129,10 @@ const equal =
   (wanted: unknown): Check =>
   (value) =>
     value === wanted ? null : JSON.stringify(wanted);
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined ? null : check(value);
 const orNull =
   (check: Check): Check =>
   (value) =>
@@ -164,6 +172,11 @@ function within(at: string, value: unknown, found: string | Fault | null): Fault
     : { ...found, at: `${at}${found.at}` };
 }
 
+const candidate: Check = (value) =>
+  typeof value === 'string' && value.length <= 40 && parseCandidateId(value) !== null
+    ? null
+    : 'the id of a proposal, such as "r1-42"';
+
 const score = record({ anchor: text(200), accuracy: real(0, 1) });
 
 const checkFile = record({
@@ -172,6 +185,7 @@ const checkFile = record({
   name: orNull(text(200)),
   id: text(200),
   structuralKey: text(200),
+  found: optional(orNull(candidate)),
   formula: text(1_000_000),
   epsilon: equal(EPSILON),
   groups: whole(1, 1024),

@@ -146,6 +146,9 @@ export class EventLog {
   }
 }
 
+/** Throws a UserError where no log can be written, before anything else takes its time. */
+export const checkLog = (file: string): void => closeSync(openAppending(file));
+
 function openAppending(file: string): number {
   try {
     return openSync(file, 'a');

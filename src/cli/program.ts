@@ -68,6 +68,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/config.ts')).configCommand,
   },
   {
+    name: 'doctor',
+    doc: 'Tell what this machine can train with, what is missing, and how to get it.',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  },
+  {
     name: 'zoo',
     doc: 'List the known layers.',
     load: async () => (await import('./commands/zoo.ts')).zooCommand,
@@ -93,9 +98,24 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/import.ts')).importCommand,
   },
   {
+    name: 'confirm',
+    doc: 'Train the best layers of a run and known ones again, longer, and test the differences.',
+    load: async () => (await import('./commands/confirm.ts')).confirmCommand,
+  },
+  {
     name: 'study',
     doc: 'Compare ways to search with the same training: a table, a figure and a report.',
     load: async () => (await import('./commands/study.ts')).studyCommand,
+  },
+  {
+    name: 'dashboard',
+    doc: 'Show a database in the browser, live while a search writes it.',
+    load: async () => (await import('./commands/dashboard.ts')).dashboardCommand,
+  },
+  {
+    name: 'report',
+    doc: 'Write a run as one page that needs nothing else, to send or to print.',
+    load: async () => (await import('./commands/report.ts')).reportCommand,
   },
   {
     name: 'completion',

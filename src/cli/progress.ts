@@ -1,8 +1,9 @@
 import { createLogUpdate } from 'log-update';
+import { clip } from '../format.ts';
 import type { SearchEvent } from '../search/run.ts';
 import { type History, Standing } from '../search/standing.ts';
 import { type Memory, memoryInUse } from './memory.ts';
-import { clip, note } from './output.ts';
+import { note } from './output.ts';
 import { inOneLine, onScreen, score } from './standing.ts';
 
 /** Where a search's events go. */
@@ -55,7 +56,9 @@ const ASLEEP_SECONDS = 20;
 /** Live on a terminal, a line now and then elsewhere. */
 export function progressDisplay(options: DisplayOptions = {}): ProgressDisplay {
   const { stream = process.stderr, clock = SYSTEM_CLOCK, memory = memoryInUse } = options;
-  const canvas = stream.isTTY ? liveCanvas(stream, memory) : plainCanvas(memory);
+  // A terminal whose size is not known (containers, `script`) says 0; nothing can be redrawn there.
+  const live = stream.isTTY && stream.columns !== 0 && stream.rows !== 0;
+  const canvas = live ? liveCanvas(stream, memory) : plainCanvas(memory);
   return new Display(canvas, clock, options.history ?? null);
 }
 

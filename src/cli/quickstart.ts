@@ -1,12 +1,13 @@
 /* `npm start`: a small search into a database of its own, what it found, and one layer as a file. */
 import { mkdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { leaderboardIn } from '../reading/leaderboard.ts';
+import { reading } from '../reading/open.ts';
 import { exportLayer } from './commands/export.ts';
-import { leaderboard, readLeaderboard } from './commands/leaderboard.ts';
+import { leaderboard } from './commands/leaderboard.ts';
 import { search } from './commands/search.ts';
 import { report } from './errors.ts';
-import { endQuietlyWithoutReader, outColours, print } from './output.ts';
+import { outColours, print, surviveOutput } from './output.ts';
 
 const title = (text: string) => print(`\n${outColours.bold(text)}`);
 
@@ -17,17 +18,17 @@ async function quickstart() {
   const db = join(folder, 'evolayer.db');
 
   title('Searching: evolayer search --preset quick');
-  const summary = await search({ preset: 'quick', db, workers: availableParallelism() });
+  const summary = await search({ preset: 'quick', db });
 
   title('Leaderboard: what was found, and the known layers under the same protocol');
   leaderboard({ db, top: 10 });
 
-  const { entries } = readLeaderboard({ db, top: 1000 });
+  const { entries } = reading(db, (store) => leaderboardIn(store, { top: 1000 }));
   const found = entries.find(({ name }) => name === null);
   if (!found || !summary) return print('No new layer was good enough this time.');
   title(`The best discovered layer, ${found.id}, as a PyTorch module`);
   const output = join(folder, `${found.id}.py`);
-  await exportLayer(found.id, { db, to: 'pytorch', output, layout: 'nchw' });
+  await exportLayer(found.id, { db, to: 'pytorch', output });
 
   title('Next');
   print(`  npx evolayer show ${found.id} --db ${db}`);
@@ -35,7 +36,7 @@ async function quickstart() {
   print('  npx evolayer search --proposals 5000 --db evolayer.db');
 }
 
-endQuietlyWithoutReader();
+surviveOutput();
 try {
   await quickstart();
 } catch (error) {

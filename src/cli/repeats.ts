@@ -1,19 +1,19 @@
-import { openStore, type Store } from '../../db/store.ts';
+import { type Store, usingStore } from '../../db/store.ts';
 import { UserError } from '../errors.ts';
 import { loadDataset } from '../eval/data.ts';
+import { engineWith } from '../eval/engines.ts';
 import { evaluateLayer } from '../eval/evaluate.ts';
-import { nativeEngine } from '../eval/native/engine.ts';
-import type { Variant } from '../eval/native/machine.ts';
 import { describeOutcome, type Outcome } from '../eval/outcome.ts';
 import { evaluationSeed, type Protocol, parseProtocol, protocolKey } from '../eval/protocol.ts';
+import { estimate, printable } from '../format.ts';
 import { layerOf } from '../graph/genome.ts';
 import type { LayerGraph } from '../graph/graph.ts';
 import { formatLayer } from '../graph/text.ts';
-import { fitnessOver } from './entries.ts';
-import { findLayerIn, functionalKeyOf } from './layers.ts';
-import { estimate, note, print, printJson } from './output.ts';
-import { protocolFor } from './protocols.ts';
-import { printable } from './text.ts';
+import { fitnessOver } from '../reading/entries.ts';
+import { functionalKeyOf } from '../reading/layers.ts';
+import { protocolFor } from '../reading/protocols.ts';
+import { findLayerIn } from './layers.ts';
+import { note, print, printJson } from './output.ts';
 
 export interface RepeatOptions {
   readonly db: string;
@@ -34,9 +34,8 @@ interface Subject {
  * Evaluates a layer that was scored before again, under the same protocol with other seeds, until it has
  * `repeats` evaluations. Each is stored when it is done, so that what was interrupted goes on from there.
  */
-export function saveRepeats(text: string, options: RepeatOptions): void {
-  const store = openStore(options.db);
-  try {
+export function saveRepeats(text: string, options: RepeatOptions): Promise<void> {
+  return usingStore(options.db, {}, (store) => {
     const subject = subjectOf(text, options, store);
     const missed = evaluateMissing(subject, options.repeats, store);
     report(subject, store, options);
@@ -45,9 +44,7 @@ export function saveRepeats(text: string, options: RepeatOptions): void {
         `${missed} evaluations took longer than the protocol's ${subject.protocol.timeout} s and were not stored; try again on a machine that is not busy.`,
         1,
       );
-  } finally {
-    store.close();
-  }
+  });
 }
 
 function subjectOf(text: string, { db, protocol: wanted }: RepeatOptions, store: Store): Subject {
@@ -92,7 +89,7 @@ function evaluateMissing(subject: Subject, repeats: number, store: Store): numbe
   );
   const missing = Array.from({ length: repeats }, (_, i) => i).filter((i) => !done.has(i));
   if (missing.length === 0) return 0;
-  const engine = nativeEngine(protocol.numerics.replace(/^native\//, '') as Variant);
+  const engine = engineWith(protocol.numerics);
   const dataset = loadDataset(protocol.dataset.name, protocol.dataset);
   let missed = 0;
   for (const repeat of missing) {

@@ -22,6 +22,8 @@ export function configSchema(): Json {
     describe(schema, ['protocol', ...flag.path], flag);
   const quality = propertyOf(schema, ['protocol', 'quality'])?.properties as Json;
   quality.minAccuracy = anyAccuracy(quality.minAccuracy as Json);
+  const protocol = propertyOf(schema, ['protocol'])?.properties as Json;
+  protocol.stability = orFalse(protocol.stability as Json);
   return {
     $schema,
     title: 'Configuration of evolayer',
@@ -36,6 +38,12 @@ const anyAccuracy = ({ description, ...perAnchor }: Json): Json => ({
   anyOf: [perAnchor.additionalProperties, perAnchor],
 });
 
+/** A group of settings that may be left out where a preset has it. */
+const orFalse = ({ description, ...group }: Json): Json => ({
+  description,
+  anyOf: [{ const: false }, group],
+});
+
 function withoutRequired(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutRequired);
   if (!isRecord(value)) return value;
@@ -47,9 +55,15 @@ function withoutRequired(value: unknown): unknown {
 
 function propertyOf(schema: Json, path: readonly (string | undefined)[]): Json | undefined {
   return path.reduce<Json | undefined>(
-    (at, key) => (key === undefined ? at : ((at?.properties as Json)?.[key] as Json | undefined)),
+    (at, key) => (key === undefined ? at : (propertiesOf(at)?.[key] as Json | undefined)),
     schema,
   );
+}
+
+/** Of an object, or of the one that a setting may be. */
+function propertiesOf(schema: Json | undefined): Json | undefined {
+  const forms = Array.isArray(schema?.anyOf) ? [schema, ...schema.anyOf] : [schema];
+  return forms.find((form) => form?.properties)?.properties as Json | undefined;
 }
 
 function describe(schema: Json, path: readonly (string | undefined)[], { doc, kind }: Flag): void {

@@ -1,16 +1,17 @@
-import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import { openStore, type Store } from '../../db/store.ts';
+import { type Store, usingStore } from '../../db/store.ts';
 import { checkDataset } from '../eval/data.ts';
+import { duration, percent } from '../format.ts';
 import { layerOf } from '../graph/genome.ts';
 import { formatLayer } from '../graph/text.ts';
 import type { SearchConfig } from '../search/config.ts';
 import { candidateId } from '../search/ids.ts';
-import { hostPool, type Pool } from '../search/pool.ts';
+import type { Pool } from '../search/pool.ts';
 import { type RunSummary, runSearch, type SearchEvent, type SearchOptions } from '../search/run.ts';
+import { poolFor } from '../search/spread-pool.ts';
 import { INTERRUPTED, interruptibly } from './interrupt.ts';
 import { countFrom } from './options.ts';
-import { duration, note, percent, print, printJson, quoted } from './output.ts';
+import { note, print, printJson, quoted } from './output.ts';
 import { describeOutcomes } from './standing.ts';
 import { type LogSettings, watched } from './watched.ts';
 
@@ -19,9 +20,10 @@ const LOCK_PATIENCE_MS = 100;
 
 export const addWorkersOption = (command: Command): Command =>
   command.addOption(
-    new Option('--workers <n>', 'threads that train; results do not depend on it')
-      .argParser(countFrom('--workers', 1024))
-      .default(availableParallelism()),
+    new Option(
+      '--workers <n>',
+      'threads that train, one for each processor, or one on a GPU, unless told; results do not depend on it',
+    ).argParser(countFrom('--workers', 1024)),
   );
 
 export interface SessionOptions extends Partial<LogSettings> {
@@ -75,17 +77,11 @@ async function withPool<T>(
   { db, workers }: SessionOptions,
   work: (store: Store, pool: Pool) => Promise<T>,
 ): Promise<T> {
-  const { dataset } = protocol;
   // First, so that it starts while this process has other things to do.
-  const pool = hostPool({ dataset, workers });
+  const pool = poolFor(protocol, workers);
   try {
-    checkDataset(dataset.name);
-    const store = openStore(db, { patience: LOCK_PATIENCE_MS });
-    try {
-      return await work(store, pool);
-    } finally {
-      store.close();
-    }
+    checkDataset(protocol.dataset.name);
+    return await usingStore(db, { patience: LOCK_PATIENCE_MS }, (store) => work(store, pool));
   } finally {
     await pool.close();
   }

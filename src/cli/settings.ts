@@ -82,6 +82,11 @@ export const SEARCH_FLAGS = {
     ['tabu', 'limit'],
     'leave functions alone after this many proposals of them',
   ),
+  rejectionAudit: flag(
+    '--rejection-audit <share>',
+    ['rejectionAudit'],
+    'share of early rejections that is trained to the end',
+  ),
   baseline: flag('--baseline <name...>', ['baselines'], 'layers of the zoo to score', 'list'),
   warmStart: flag('--warm-start <name...>', ['warmStart'], 'layers of the zoo to evolve', 'list'),
 } as const;

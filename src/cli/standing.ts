@@ -1,4 +1,5 @@
 import { OUTCOME_NAMES } from '../eval/outcome.ts';
+import { bytes, duration, percent, points, rate } from '../format.ts';
 import { type Genome, layerOf } from '../graph/genome.ts';
 import { formatLayer } from '../graph/text.ts';
 import { candidateId } from '../search/ids.ts';
@@ -6,7 +7,7 @@ import type { FunnelCounts } from '../search/progress.ts';
 import type { Limits } from '../search/rates.ts';
 import type { Snapshot, ZooScore } from '../search/standing.ts';
 import type { Memory } from './memory.ts';
-import { bytes, duration, errColours, percent, points, rate } from './output.ts';
+import { errColours } from './output.ts';
 
 export const score = (fitness: number | null): string =>
   fitness === null ? 'rejected' : percent(fitness);

@@ -1,6 +1,3 @@
-/** Text from a database of unknown origin, without the characters that a terminal would obey. */
-export const printable = (text: string): string => text.replace(/\p{C}/gu, '\ufffd');
-
 /** What a spreadsheet would take for a formula: OWASP's list. */
 const FORMULA = /^[=+\-@\t\r]/;
 

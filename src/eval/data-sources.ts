@@ -51,6 +51,16 @@ export interface DatasetSource {
   readonly read: (place: DataPlace) => DataContent;
 }
 
+/**
+ * Which images validate: none or 0 for the usual ones, a number from 1 for a block of those that usually
+ * train, `test` for the test images, with which nothing else is done.
+ */
+export type Fold = number | 'test';
+
+/** How many blocks as large as the validation images there are among those that usually train. */
+export const foldsOf = ({ train, validation }: Pick<DatasetSource, 'train' | 'validation'>) =>
+  Math.floor(train / validation);
+
 const hashOf = (sums: readonly string[]): string =>
   createHash('sha256').update(sums.join(' ')).digest('hex').slice(0, 16);
 

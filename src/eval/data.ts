@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import type { DataContent, LabelledImages } from './data-file.ts';
-import { type DatasetSource, datasetSource, placeOf } from './data-sources.ts';
+import { type DatasetSource, datasetSource, type Fold, placeOf } from './data-sources.ts';
 import type { ImageShape } from './network.ts';
 import { randomStream, shuffle } from './random.ts';
 
@@ -18,6 +18,8 @@ export interface Dataset {
   readonly hash: string;
   /** Side of the squares of pixels that were averaged into one. */
   readonly pool: number;
+  /** Which images validate. */
+  readonly fold: Fold;
   readonly image: ImageShape;
   readonly classes: number;
   /** Of the training pixels after pooling, in units of full brightness where they are bytes; values are (pixel − mean) / std. */
@@ -25,8 +27,6 @@ export interface Dataset {
   readonly std: number;
   readonly train: Split;
   readonly validation: Split;
-  /** Images that no search may see; only where they are asked for. */
-  readonly test?: Split;
 }
 
 /** The shape of the images after pooling. Throws a UserError where `pool` does not divide height and width. */
@@ -40,11 +40,10 @@ export function pooledShape(image: ImageShape, pool: number): ImageShape {
 }
 
 export interface LoadOptions {
-  readonly pool?: number;
+  readonly pool?: number | undefined;
   /** What the data set must have. */
-  readonly hash?: string;
-  /** Load the test images too. */
-  readonly test?: boolean;
+  readonly hash?: string | undefined;
+  readonly fold?: Fold | undefined;
 }
 
 /** Throws a UserError for an unknown name, for a data set that is not here, and for missing or damaged files. */
@@ -57,7 +56,7 @@ export function checkDataset(name: string): void {
 export function loadDataset(name: string, options: LoadOptions = {}): Dataset {
   const source = datasetSource(name);
   checkHash(source, options.hash);
-  if (options.test && source.test === 0) throw withoutTest(name);
+  if (options.fold === 'test' && source.test === 0) throw withoutTest(name);
   return datasetOf(source, source.read(placeOf(source)), options);
 }
 
@@ -73,20 +72,22 @@ function checkHash({ name, hash }: DatasetSource, wanted: string | undefined): v
 export function datasetOf(
   source: DatasetSource,
   { train: distributed, test }: DataContent,
-  { pool = 1, test: withTest = false }: LoadOptions = {},
+  { pool = 1, fold = 0 }: LoadOptions = {},
 ): Dataset {
   const { name, hash, classes } = source;
   const image = pooledShape(source.image, pool);
-  const split = stratifiedSplit(distributed.labels, source);
+  const split = stratifiedSplit(distributed.labels, source, fold === 'test' ? 0 : fold);
   const images = pooled(distributed, source.image, pool);
   const scale = scaleOf(images, image, split.train, name);
   const { mean, std } = scale;
   const normalised = (all: LabelledSums, ids: Uint32Array) => gather(all, image, ids, scale);
   return {
-    ...{ name, hash, pool, image, classes, mean, std },
+    ...{ name, hash, pool, fold, image, classes, mean, std },
     train: normalised(images, split.train),
-    validation: normalised(images, split.validation),
-    ...(withTest && { test: normalised(...allOf(name, test, source.image, pool)) }),
+    validation:
+      fold === 'test'
+        ? normalised(...allOf(name, test, source.image, pool))
+        : normalised(images, split.validation),
   };
 }
 
@@ -121,11 +122,13 @@ const pooled = ({ pixels, labels }: LabelledImages, image: ImageShape, pool: num
 /**
  * Which images train and which validate, drawn once: the same share of every class on both sides, in an
  * order that takes the classes in turn, so that where all are of one size the first n × classes images
- * hold n of each.
+ * hold n of each. A fold above 0 validates on a block of the images that usually train, and trains on all
+ * others: nothing that was selected by the usual validation images was selected by these.
  */
 export function stratifiedSplit(
   labels: Uint8Array,
   { classes, validation }: Pick<DatasetSource, 'classes' | 'validation'>,
+  fold = 0,
 ): { train: Uint32Array; validation: Uint32Array } {
   const members = Array.from({ length: classes }, (): number[] => []);
   labels.forEach((label, id) => {
@@ -136,10 +139,18 @@ export function stratifiedSplit(
     validation,
     members.map(({ length }) => length),
   );
+  if (fold > 0) for (const [label, ids] of members.entries()) turnTo(fold, ids, held[label]!);
   return {
     train: inTurn(members.map((ids, label) => ids.slice(0, ids.length - held[label]!))),
     validation: inTurn(members.map((ids, label) => ids.slice(ids.length - held[label]!))),
   };
+}
+
+/** Puts the block of `size` ids with this number, from 1, behind all others. */
+function turnTo(fold: number, ids: number[], size: number): void {
+  // Where a class does not divide evenly, the last block begins within the one before it.
+  const block = ids.splice(Math.min((fold - 1) * size, ids.length - 2 * size), size);
+  ids.push(...block);
 }
 
 /** Shares of `total` in proportion to `sizes`, by largest remainders; of equal ones the first has precedence. */

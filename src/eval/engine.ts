@@ -1,4 +1,5 @@
 import type { LayerGraph } from '../graph/graph.ts';
+import type { BatchSource, BatchStream } from './batches.ts';
 import type { Network } from './network.ts';
 
 /** What of a protocol changes the arithmetic of a training step. */
@@ -17,9 +18,10 @@ export interface TrainingSetup {
 
 /** Runs networks. Everything random (weights, batches) comes from the caller, so that engines start identical. */
 export interface Engine {
-  /** Names the arithmetic down to the last bits, as in `native/avx512`; part of the protocol key. */
+  /** Names the arithmetic down to the last bits, as in `native/avx512/2`; part of the protocol key. */
   readonly numerics: string;
-  open(network: Network, layer: LayerGraph, setup: TrainingSetup): Session;
+  /** `whole`, where it is given, is the same network for images of another size, which `evaluate` then takes. */
+  open(network: Network, layer: LayerGraph, setup: TrainingSetup, whole?: Network): Session;
 }
 
 /** One network with one candidate layer. Images are NHWC; labels are class indices. */
@@ -33,6 +35,13 @@ export interface Session {
   gradients(images: Float32Array, labels: Uint8Array): { loss: number; gradients: Float32Array };
   /** Inference mode, with moving statistics; any number of images. `loss` is the mean cross-entropy. */
   evaluate(images: Float32Array, labels: Uint8Array): { loss: number; correct: number };
+  /**
+   * In engines far from the data: as many steps of `trainStep`, on the next batches, as there are learning rates.
+   * Returns the loss of each; those after one that is not finite mean nothing.
+   */
+  trainSteps?(batches: BatchStream, learningRates: readonly number[]): Iterable<number>;
+  /** With `trainSteps`: `evaluate` on the first images of a source. */
+  evaluateFirst?(count: number, source: BatchSource): { loss: number; correct: number };
   /** Frees the memory; the session is of no use afterwards. */
   close(): void;
 }

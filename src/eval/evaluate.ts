@@ -1,13 +1,14 @@
 import type { LayerGraph } from '../graph/graph.ts';
-import { BatchStream } from './batches.ts';
-import type { Dataset } from './data.ts';
+import { type BatchSource, BatchStream } from './batches.ts';
+import type { Dataset, Split } from './data.ts';
 import type { Engine, Session } from './engine.ts';
 import { initialParameters } from './initial.ts';
 import type { Network } from './network.ts';
 import type { AnchorScore, Outcome, Rejection } from './outcome.ts';
 import type { Protocol } from './protocol.ts';
-import { protocolNetworks, trainingSetup } from './protocol-networks.ts';
+import { protocolNetworks, trainingNetworks, trainingSetup } from './protocol-networks.ts';
 import { learningRateAt } from './schedule.ts';
+import { ascend, GradientNorm, type Stability } from './stability.ts';
 
 /** After a training step: `step` steps of `steps` are done on `anchor`. */
 export interface Progress {
@@ -32,8 +33,8 @@ export interface Evaluation {
 
 /**
  * The part of the funnel that trains: the quality test on every anchor, which is the first steps of the
- * very training that follows, then the rest of the training on every anchor. The same evaluation gives
- * the same outcome, but for `seconds` and the timeout.
+ * very training that follows, then the stability test on those that the protocol names, then the rest of the
+ * training on every anchor. The same evaluation gives the same outcome, but for `seconds` and the timeout.
  */
 export function evaluateLayer(evaluation: Evaluation): Outcome {
   checkMatch(evaluation);
@@ -41,10 +42,15 @@ export function evaluateLayer(evaluation: Evaluation): Outcome {
   const clock = new Clock(evaluation.now ?? (() => performance.now()), protocol.timeout);
   const runs: AnchorRun[] = [];
   try {
-    for (const network of protocolNetworks(protocol, evaluation.dataset)) {
-      const run = new AnchorRun(evaluation, network, clock);
+    const whole = protocolNetworks(protocol, evaluation.dataset);
+    for (const [i, network] of trainingNetworks(protocol, evaluation.dataset).entries()) {
+      const run = new AnchorRun(evaluation, network, whole[i]!, clock);
       runs.push(run);
       const rejection = run.qualityTest();
+      if (rejection) return rejection;
+    }
+    for (const run of runs) {
+      const rejection = run.stabilityTest();
       if (rejection) return rejection;
     }
     const perAnchor: AnchorScore[] = [];
@@ -66,9 +72,10 @@ function checkMatch({ protocol, dataset, engine }: Evaluation) {
     dataset: dataset.name,
     hash: dataset.hash,
     pool: dataset.pool,
+    fold: dataset.fold,
   };
-  const { name, hash, pool } = protocol.dataset;
-  const wanted = { numerics: protocol.numerics, dataset: name, hash, pool };
+  const { name, hash, pool, fold = 0 } = protocol.dataset;
+  const wanted = { numerics: protocol.numerics, dataset: name, hash, pool, fold };
   for (const key of Object.keys(wanted) as (keyof typeof wanted)[])
     if (given[key] !== wanted[key])
       throw new Error(
@@ -90,27 +97,48 @@ class Clock {
   }
 }
 
+/** Steps and milliseconds, at most, that an engine trains for until its losses are read, where it can do several steps. */
+const STRETCH = { steps: 20, milliseconds: 250 };
+
 /** Training of one anchor, which may pause between the quality test and the rest. */
 class AnchorRun {
   readonly #evaluation: Evaluation;
+  readonly #network: Network;
   readonly #anchor: string;
   readonly #clock: Clock;
   readonly #session: Session;
   readonly #batches: BatchStream;
   #step = 0;
+  /** Of the next stretch; the first one tells how long a step takes. */
+  #stretch = 1;
   #seconds = 0;
+  #stability: Stability | undefined;
 
-  constructor(evaluation: Evaluation, network: Network, clock: Clock) {
-    const { layer, protocol, dataset, engine } = evaluation;
-    const seed = `${evaluation.seed}/${network.name}`;
-    const black = -dataset.mean / dataset.std;
-    const source = { split: dataset.train, image: dataset.image, black };
+  constructor(evaluation: Evaluation, network: Network, whole: Network, clock: Clock) {
+    const { layer, protocol, engine } = evaluation;
     this.#evaluation = evaluation;
+    this.#network = network;
     this.#anchor = network.name;
     this.#clock = clock;
-    this.#session = engine.open(network, layer, trainingSetup(protocol));
-    this.#session.load(initialParameters(network, layer, seed));
-    this.#batches = new BatchStream(source, protocol.batch, protocol.augmentation, seed);
+    this.#session = engine.open(network, layer, trainingSetup(protocol), whole);
+    this.#session.load(initialParameters(network, layer, this.#seed));
+    this.#batches = this.#batchesOf(protocol.batch);
+  }
+
+  /** Decides the weights and the batches. */
+  get #seed(): string {
+    return `${this.#evaluation.seed}/${this.#anchor}`;
+  }
+
+  #batchesOf(size: number): BatchStream {
+    const { protocol, dataset } = this.#evaluation;
+    const source = this.#sourceOf(dataset.train);
+    return new BatchStream(source, size, protocol.augmentation, this.#seed);
+  }
+
+  #sourceOf(split: Split): BatchSource {
+    const { image, mean, std } = this.#evaluation.dataset;
+    return { split, image, black: -mean / std };
   }
 
   qualityTest(): Rejection | undefined {
@@ -128,12 +156,44 @@ class AnchorRun {
     });
   }
 
+  /**
+   * From the weights that training began with, on the first images that it saw. The session is another one, for
+   * batches of another size, so that training goes on as if there had been no test.
+   */
+  stabilityTest(): Rejection | undefined {
+    const { stability: test } = this.#evaluation.protocol;
+    if (!test?.anchors.includes(this.#anchor)) return undefined;
+    return this.#timed(() => {
+      const found = this.#ascend(test);
+      if (found === null) return this.#timeout();
+      if ('ascentStep' in found) return { outcome: 'unstable', anchor: this.#anchor, ...found };
+      this.#stability = found;
+      return undefined;
+    });
+  }
+
+  #ascend(test: NonNullable<Protocol['stability']>): ReturnType<typeof ascend> {
+    const { layer, protocol, engine } = this.#evaluation;
+    const network = this.#network;
+    const setup = { ...trainingSetup(protocol), batch: test.images };
+    const session = engine.open(network, layer, setup);
+    try {
+      const start = initialParameters(network, layer, this.#seed);
+      const batch = this.#batchesOf(test.images).next();
+      const gradient = new GradientNorm(session, { network, layer }, start, batch);
+      return ascend(gradient, test, () => !this.#clock.isOver);
+    } finally {
+      session.close();
+    }
+  }
+
   finish(): AnchorScore | Rejection {
     const { steps, dataset } = this.#evaluation.protocol;
     const result = this.#timed(() => this.#trainTo(steps) ?? this.#validate(dataset.validation));
     if ('outcome' in result) return result;
     if (!Number.isFinite(result.loss)) return this.#diverged();
-    return { anchor: this.#anchor, ...result, steps, seconds: this.#seconds };
+    const stability = this.#stability && { stability: this.#stability };
+    return { anchor: this.#anchor, ...result, steps, seconds: this.#seconds, ...stability };
   }
 
   close() {
@@ -142,28 +202,52 @@ class AnchorRun {
 
   #trainTo(end: number): Rejection | undefined {
     const { protocol, onProgress } = this.#evaluation;
-    const { schedule, optimiser, steps } = protocol;
     while (this.#step < end) {
       if (this.#clock.isOver) return this.#timeout();
-      const { images, labels } = this.#batches.next();
-      const rate = learningRateAt(schedule, optimiser.learningRate, this.#step, steps);
-      const loss = this.#session.trainStep(images, labels, rate);
-      if (!Number.isFinite(loss)) return this.#diverged();
-      this.#step++;
-      onProgress?.({ anchor: this.#anchor, step: this.#step, steps, loss });
+      for (const loss of this.#lossesUpTo(end)) {
+        if (!Number.isFinite(loss)) return this.#diverged();
+        this.#step++;
+        onProgress?.({ anchor: this.#anchor, step: this.#step, steps: protocol.steps, loss });
+      }
     }
     return undefined;
   }
 
+  /** Of one step, or of a stretch of them. */
+  #lossesUpTo(end: number): Iterable<number> {
+    const session = this.#session;
+    if (!session.trainSteps) {
+      const { images, labels } = this.#batches.next();
+      return [session.trainStep(images, labels, this.#rateAt(this.#step))];
+    }
+    const count = Math.min(this.#stretch, end - this.#step);
+    const rates = Array.from({ length: count }, (_, i) => this.#rateAt(this.#step + i));
+    const start = this.#clock.now();
+    const losses = session.trainSteps(this.#batches, rates);
+    const perStep = (this.#clock.now() - start) / count;
+    const fitting = Math.floor(STRETCH.milliseconds / perStep);
+    this.#stretch = Math.max(1, Math.min(STRETCH.steps, fitting));
+    return losses;
+  }
+
+  #rateAt(step: number): number {
+    const { schedule, optimiser, steps } = this.#evaluation.protocol;
+    return learningRateAt(schedule, optimiser.learningRate, step, steps);
+  }
+
   /** Accuracy and loss on the first `count` validation images. */
   #validate(count: number): { accuracy: number; loss: number } {
-    const { images, labels } = this.#evaluation.dataset.validation;
-    const size = images.length / labels.length;
-    const { loss, correct } = this.#session.evaluate(
-      images.subarray(0, count * size),
-      labels.subarray(0, count),
-    );
+    const { loss, correct } = this.#classify(count);
     return { accuracy: correct / count, loss };
+  }
+
+  #classify(count: number): { correct: number; loss: number } {
+    const { validation } = this.#evaluation.dataset;
+    const session = this.#session;
+    if (session.evaluateFirst) return session.evaluateFirst(count, this.#sourceOf(validation));
+    const { images, labels } = validation;
+    const size = images.length / labels.length;
+    return session.evaluate(images.subarray(0, count * size), labels.subarray(0, count));
   }
 
   #diverged(): Rejection {

@@ -2,6 +2,7 @@ import { trainingGraph } from '../graph/adjoint.ts';
 import { effectiveGroups, FULL, type LayerShape, sizeOf } from '../graph/extent.ts';
 import type { LayerGraph } from '../graph/graph.ts';
 import { Program } from '../graph/program.ts';
+import { quantile } from './quantile.ts';
 import { fillNormal, randomStream } from './random.ts';
 import { singularValues } from './singular-values.ts';
 
@@ -57,14 +58,6 @@ export function distributionOf(values: Float64Array): Distribution {
     notFinite: 1 - sorted.length / values.length,
     histogram: histogramOf(sorted),
   };
-}
-
-/** Between the two values that it falls between, as NumPy does by default. */
-export function quantile(sorted: ArrayLike<number>, share: number): number {
-  const place = share * (sorted.length - 1);
-  const low = Math.floor(place);
-  const [a, b] = [sorted[low]!, sorted[Math.ceil(place)]!];
-  return a + (b - a) * (place - low);
 }
 
 function histogramOf(sorted: Float64Array): Distribution['histogram'] {

@@ -1,3 +1,5 @@
+import type { Stability } from './stability.ts';
+
 /** What full training of one anchor gave. */
 export interface AnchorScore {
   readonly anchor: string;
@@ -8,6 +10,8 @@ export interface AnchorScore {
   readonly steps: number;
   /** Time spent; the one number here that two runs may disagree on. */
   readonly seconds: number;
+  /** Where the anchor is one of those that the protocol tests the stability on. */
+  readonly stability?: Stability;
 }
 
 /** Why a candidate was not trained to the end, with the numbers that decided. */
@@ -28,7 +32,7 @@ export type Rejection =
     }
   /** The loss was not finite after `step` steps. */
   | { readonly outcome: 'diverged'; readonly anchor: string; readonly step: number }
-  /** The gradient's norm grew too large while the weights ascended along it. */
+  /** The gradient's norm grew too large, or was not finite, after so many steps of ascent. */
   | {
       readonly outcome: 'unstable';
       readonly anchor: string;
@@ -56,6 +60,10 @@ export type Outcome = Evaluated | Rejection;
 export type OutcomeName = Outcome['outcome'];
 export type RejectionName = Rejection['outcome'];
 
+/** Rejections by tests that end a training which might have come to something. */
+export const EARLY_REJECTIONS = ['low-quality', 'unstable'] as const;
+export type EarlyRejection = (typeof EARLY_REJECTIONS)[number];
+
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 type Sentences = {
@@ -72,7 +80,9 @@ const SENTENCES: Sentences = {
     `${percent(accuracy)} on ${anchor} after ${step} steps, where ${percent(minAccuracy)} are wanted`,
   diverged: ({ anchor, step }) => `the loss on ${anchor} is not finite after ${step} steps`,
   unstable: ({ anchor, ascentStep, gradientNorm }) =>
-    `the gradient on ${anchor} reaches ${gradientNorm.toExponential(1)} in ascent step ${ascentStep}`,
+    Number.isFinite(gradientNorm)
+      ? `the gradient on ${anchor} reaches ${gradientNorm.toExponential(1)} in ascent step ${ascentStep}`
+      : `the gradient on ${anchor} is not finite in ascent step ${ascentStep}`,
   timeout: ({ anchor, step, seconds }) => `${seconds} s were over after ${step} steps on ${anchor}`,
   crashed: ({ message }) => `the worker crashed: ${message}`,
 };

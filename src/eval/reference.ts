@@ -18,7 +18,7 @@ import { backwardOp, forwardOp, type Slices, softmaxLoss } from './reference-ops
 /** Whole networks in fp64, slow and obvious: what fast engines are compared with. */
 export const referenceEngine = (): Engine => ({
   numerics: 'reference/fp64',
-  open: (network, layer, setup) => new ReferenceSession(network, layer, setup),
+  open: (network, layer, setup, whole) => new ReferenceSession(network, layer, setup, whole),
 });
 
 /**
@@ -52,16 +52,19 @@ class ReferenceSession implements Session {
   readonly #layer: LayerGraph;
   readonly #setup: TrainingSetup;
   readonly #shapes: readonly ImageShape[];
+  /** Of the images that `evaluate` takes. */
+  readonly #wholeShapes: readonly ImageShape[];
   readonly #layout: readonly Parameter[];
   readonly #parameters: Float64Array;
   readonly #momentum: Float64Array;
   readonly #moving = new Map<number, Float64Array[]>();
 
-  constructor(network: Network, layer: LayerGraph, setup: TrainingSetup) {
+  constructor(network: Network, layer: LayerGraph, setup: TrainingSetup, whole = network) {
     this.#network = network;
     this.#layer = layer;
     this.#setup = setup;
     this.#shapes = tensorShapes(network);
+    this.#wholeShapes = tensorShapes(whole);
     this.#layout = parameterLayout(network, layer);
     const count = this.#layout.reduce((sum, { size }) => sum + size, 0);
     this.#parameters = new Float64Array(count);
@@ -72,7 +75,8 @@ class ReferenceSession implements Session {
     this.#parameters.set(parameters);
     this.#momentum.fill(0);
     this.#network.ops.forEach((op, i) => {
-      if (op.op === 'layer') this.#moving.set(i, this.#initialStatistics(this.#layerShape(op, 1)));
+      if (op.op === 'layer')
+        this.#moving.set(i, this.#initialStatistics(this.#layerShape(op, 1, this.#shapes)));
     });
   }
 
@@ -94,7 +98,7 @@ class ReferenceSession implements Session {
 
   evaluate(images: Float32Array, labels: Uint8Array) {
     const inference = forwardGraph(inferenceLayer(this.#layer));
-    const tensors = this.#forward(images, labels.length, inference);
+    const tensors = this.#forward(images, labels.length, inference, this.#wholeShapes);
     const { loss, correct } = softmaxLoss(tensors.at(-1)!, labels);
     return { loss, correct };
   }
@@ -116,20 +120,24 @@ class ReferenceSession implements Session {
   }
 
   /** All tensors of the network, where `layer` is what the layer operations compute. */
-  #forward(images: Float32Array, batch: number, layer: Graph<'y'>): Float64Array[] {
+  #forward(
+    images: Float32Array,
+    batch: number,
+    layer: Graph<'y'>,
+    shapes = this.#shapes,
+  ): Float64Array[] {
     const tensors: Float64Array[] = [Float64Array.from(images)];
     this.#network.ops.forEach((op, i) => {
       tensors.push(
         op.op === 'layer'
-          ? this.#layerForward(op, i, tensors[op.input]!, batch, layer)
-          : forwardOp(op, tensors, this.#shapes, batch, this.#weights(i)),
+          ? this.#layerForward(i, tensors[op.input]!, this.#layerShape(op, batch, shapes), layer)
+          : forwardOp(op, tensors, shapes, batch, this.#weights(i)),
       );
     });
     return tensors;
   }
 
-  #layerForward(op: LayerOp, index: number, x: Float64Array, batch: number, graph: Graph<'y'>) {
-    const shape = this.#layerShape(op, batch);
+  #layerForward(index: number, x: Float64Array, shape: LayerShape, graph: Graph<'y'>) {
     const values = evaluateGraph(graph, shape, this.#layerInputs(index, x));
     const { y } = graph.outputs;
     return expand(values[y]!, graph.nodes[y]!.extent, FULL, shape);
@@ -154,7 +162,7 @@ class ReferenceSession implements Session {
 
   /** Adds to `dx`, sets the gradients in `own`, and returns the batch statistics. */
   #layerBackward(op: LayerOp, batch: number, inputs: LayerInputs, dx: Float64Array, own: Slices) {
-    const result = trainLayer(this.#layer, this.#layerShape(op, batch), inputs);
+    const result = trainLayer(this.#layer, this.#layerShape(op, batch, this.#shapes), inputs);
     result.dx.forEach((value, k) => {
       dx[k]! += value;
     });
@@ -196,8 +204,8 @@ class ReferenceSession implements Session {
     );
   }
 
-  #layerShape(op: LayerOp, batch: number): LayerShape {
-    const shape = this.#shapes[op.input]!;
+  #layerShape(op: LayerOp, batch: number, shapes: readonly ImageShape[]): LayerShape {
+    const shape = shapes[op.input]!;
     return { ...shape, batch, groups: effectiveGroups(shape.channels, this.#setup.groups) };
   }
 

@@ -25,15 +25,28 @@ const KINDS = {
 
 type Attributes = Readonly<Record<string, string>>;
 
-/** The graph in Graphviz's language, arguments above what is made of them. */
-export function dot(exported: Exported, { className }: CodeStyle): string {
+/** What is marked stands out by its outline. */
+const MARKED = { color: '#d55e00', penwidth: '4' } as const;
+
+/**
+ * The graph in Graphviz's language, arguments above what is made of them. Nodes whose numbers are `marked`
+ * stand out.
+ */
+export function dot(
+  exported: Exported,
+  { className }: CodeStyle,
+  marked: ReadonlySet<number> = new Set(),
+): string {
   const { layer } = exported;
   const out = 'y [label="y = γ · out + β", peripheries="2", shape="box", fillcolor="#56b4e9"]';
   const statements = [
     `graph ${attributes({ label: [className, ...legend(layer)].join('\n'), ...GRAPH, ...effort(layer) })}`,
     `node ${attributes(NODE)}`,
     `edge ${attributes({ color: GREY, arrowsize: '0.7' })}`,
-    ...drawn(layer).map((id) => `${nameOf(id)} ${attributes(looks(id, layer))}`),
+    ...drawn(layer).map((id) => {
+      const mark = marked.has(id) ? MARKED : {};
+      return `${nameOf(id)} ${attributes({ ...looks(id, layer), ...mark })}`;
+    }),
     out,
     ...edgesOf(layer),
     `${nameOf(layer.outputs.out)} -> y`,

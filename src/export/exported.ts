@@ -20,6 +20,8 @@ export interface Exported {
   readonly id: string;
   readonly structuralKey: string;
   readonly zooName: string | null;
+  /** The proposal of a run that it was, `r1-42`; null where it was named by a formula or by its name. */
+  readonly found: string | null;
   readonly scores: Scores | null;
   /** Defaults of the exported code: the settings under which the layer was scored. */
   readonly groups: number;

@@ -99,6 +99,7 @@ class FlaxModule extends PythonModule<Helper> {
   protected classSource(): string[][] {
     return [
       [`class ${this.style.className}(nnx.Module):`, ...this.doc()],
+      indent(['gamma: nnx.Param[Array] | None', 'beta: nnx.Param[Array] | None']),
       indent(this.#initializer()),
       indent(this.#call()),
       this.hasMoving ? indent(this.#overBatch()) : [],
@@ -142,7 +143,7 @@ class FlaxModule extends PythonModule<Helper> {
         ...(this.body.inputs.has('zero') ? ['zero = jnp.zeros((1, 1, 1, 1), x.dtype)'] : []),
         ...this.inner.map((name) => `${name} = self.${name}[...].reshape(${perChannel})`),
         ...this.body.statements,
-        'if self.gamma is not None:',
+        'if self.gamma is not None and self.beta is not None:',
         `    out = self.gamma[...].reshape(${perChannel}) * out`,
         `    out = out + self.beta[...].reshape(${perChannel})`,
         'return out.astype(x.dtype)',
@@ -151,7 +152,7 @@ class FlaxModule extends PythonModule<Helper> {
   }
 
   #overBatch(): string[] {
-    const taken = ['self', 'a: Array', STATISTIC, 'moving: nnx.BatchStat'];
+    const taken = ['self', 'a: Array', STATISTIC, 'moving: nnx.BatchStat[Array]'];
     return [
       ...signature('_over_batch', taken, 'Array'),
       ...indent([
@@ -246,7 +247,7 @@ const CHECK = [
   'def _check(name: str, actual: Array) -> None:',
   ...indent([
     'expected = _golden(name)',
-    'scale = max(1.0, jnp.abs(expected).max())',
+    'scale = max(1.0, jnp.abs(expected).max().item())',
     'difference = jnp.abs(actual.flatten() - expected).max() / scale',
     'print(f"{name}: {expected.size} values, off by {difference:.1e} at most")',
     'if not difference < 1e-6:',

@@ -62,7 +62,7 @@ export const selfTest = (
         // biome-ignore lint/suspicious/noTemplateCurlyInString: code that is written
         'check(`${step}.y`, y);',
         // biome-ignore lint/suspicious/noTemplateCurlyInString: code that is written
-        'for (const [name, gradient] of gradients) check(`${step}.d${name}`, gradient);',
+        'for (const { name, gradient } of gradients) check(`${step}.d${name}`, gradient);',
       ]),
       '}',
       ...(moves
@@ -75,26 +75,41 @@ export const selfTest = (
   ].join('\n');
 
 export const DIFFERENTIATED = `\
-/** The output, and the gradients of sum(output * dy) by the names of what they belong to. */
+/**
+ * The output, and the gradients of sum(output * dy) with the names of what they belong to.
+ * @param {tf.layers.Layer} layer
+ * @param {tf.Variable} x
+ * @param {tf.Tensor} dy
+ * @param {boolean} training
+ */
 function differentiated(layer, x, dy, training) {
   const weights = layer.trainableWeights.map((weight) => weight.read());
-  let y;
+  const variables = [x, .../** @type {tf.Variable[]} */ (weights)];
+  /** @type {tf.Tensor[]} */
+  const outputs = [];
   const { grads } = tf.variableGrads(() => {
-    y = tf.keep(layer.call(x, { training }));
+    const y = /** @type {tf.Tensor} */ (layer.call(x, { training }));
+    outputs.push(tf.keep(y));
     return tf.sum(tf.mul(y, dy));
-  }, [x, ...weights]);
+  }, variables);
   const names = ['x', ...layer.trainableWeights.map((weight) => weight.originalName)];
-  const gradients = [x, ...weights].map(({ name }, i) => [names[i], grads[name]]);
-  return { y, gradients };
+  const gradients = variables.map(({ name }, i) => ({ name: names[i], gradient: grads[name] }));
+  return { y: outputs[0], gradients };
 }`;
 
 export const READ = `\
+/** @param {string} name */
 function golden(name) {
-  const line = GOLDEN.split(';').find((line) => line.trim().startsWith(\`\${name} \`));
-  return Float32Array.from(line.trim().split(/\\s+/).slice(1), Number);
+  const words = GOLDEN.split(';').map((vector) => vector.trim().split(/\\s+/));
+  const [, ...values] = words.find(([first]) => first === name) ?? [];
+  return Float32Array.from(values, Number);
 }`;
 
 export const CHECK = `\
+/**
+ * @param {string} name
+ * @param {tf.Tensor | undefined} actual
+ */
 function check(name, actual) {
   const expected = golden(name);
   const values = actual ? actual.dataSync() : new Float32Array(expected.length);
@@ -109,9 +124,10 @@ function check(name, actual) {
 export const PROGRAM = `\
 /** Whether Node runs this file itself. */
 function isProgram() {
-  const file = globalThis.process?.argv?.[1];
-  const fs = globalThis.process?.getBuiltinModule?.('node:fs');
-  const url = globalThis.process?.getBuiltinModule?.('node:url');
+  const { process } = /** @type {any} */ (globalThis);
+  const file = process?.argv?.[1];
+  const fs = process?.getBuiltinModule?.('node:fs');
+  const url = process?.getBuiltinModule?.('node:url');
   if (!file || !fs?.existsSync(file)) return false;
   return import.meta.url === url.pathToFileURL(fs.realpathSync(file)).href;
 }
@@ -146,8 +162,10 @@ function reduced(a, shape) {
     ['With half of the gradient for each at a tie.', TYPES.a, TYPES.b, TYPES.tensor],
     `\
 function maximum(a, b) {
-  const function_ = tf.customGrad((a, b, save) => {
+  const function_ = tf.customGrad((...inputs) => {
+    const [a, b, save] = /** @type {[tf.Tensor, tf.Tensor, Save]} */ (inputs);
     save([a, b]);
+    /** @type {Gradients} */
     const gradFunc = (dy, [a, b]) => {
       const above = tf.cast(tf.greater(a, b), 'float32');
       const share = tf.add(above, tf.mul(0.5, tf.cast(tf.equal(a, b), 'float32')));
@@ -168,10 +186,12 @@ function maximum(a, b) {
     ],
     `\
 function guard(b, epsilon) {
-  const function_ = tf.customGrad((b, save) => {
+  const function_ = tf.customGrad((...inputs) => {
+    const [b, save] = /** @type {[tf.Tensor, Save]} */ (inputs);
     const small = tf.less(tf.abs(b), epsilon);
     const sign = tf.sub(1, tf.mul(2, tf.cast(tf.less(b, 0), 'float32')));
     save([tf.cast(tf.logicalNot(small), 'float32')]);
+    /** @type {Gradients} */
     const gradFunc = (dy, [large]) => tf.mul(dy, large);
     return { value: tf.where(small, tf.mul(epsilon, sign), b), gradFunc };
   });

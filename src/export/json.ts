@@ -7,19 +7,20 @@ export const VERSION = 1;
 
 /** A layer as data: enough to compute it elsewhere, or to be read back. */
 export function json(exported: Exported): string {
-  const { id, structuralKey, zooName, formula, genome, scores, groups, movingDecay } = exported;
+  const { id, structuralKey, zooName, found, formula, genome, groups, movingDecay } = exported;
   const content = {
     format: FORMAT,
     version: VERSION,
     name: zooName,
     id,
     structuralKey,
+    found,
     formula,
     epsilon: EPSILON,
     groups,
     movingDecay,
     genome,
-    scores,
+    scores: exported.scores,
   };
   return `${JSON.stringify(content, null, 2)}\n`;
 }

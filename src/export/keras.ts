@@ -148,13 +148,15 @@ class KerasModule extends PythonModule<Helper> {
   }
 
   #build(): string[] {
-    const { channels } = this.axes;
+    const axis = this.axes.channels === 1 ? 1 : -1;
     return [
       'def build(self, input_shape: tuple[int | None, ...]) -> None:',
       ...indent([
-        'if len(input_shape) not in (3, 4):',
-        '    raise ValueError(f"expected 3 or 4 axes, not {input_shape}")',
-        `channels = input_shape[${channels === 1 ? 1 : -1}]`,
+        `channels = input_shape[${axis}]`,
+        'if len(input_shape) not in (3, 4) or channels is None:',
+        `    wanted = "${this.axes.shape} or ${this.axes.sequence} with a known C"`,
+        '    raise ValueError(f"expected {wanted}, not {input_shape}")',
+        `self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=4, axes={${axis}: channels})`,
         ...(this.body.grouped ? this.#grouping() : []),
         'shape = (channels,)',
         ...this.inner.map(
@@ -208,7 +210,7 @@ class KerasModule extends PythonModule<Helper> {
     return [
       'def get_config(self) -> dict[str, Any]:',
       ...indent([
-        'config = super().get_config()',
+        'config: dict[str, Any] = super().get_config()',
         ...this.#options.map(({ name }) => `config["${name}"] = self.${name}`),
         'return config',
       ]),
@@ -308,9 +310,9 @@ const DIFFERENTIATED = [
     '    source = tf.Variable(x)',
     '    with tf.GradientTape() as tape:',
     '        y = layer(source.value(), **kwargs)',
-    '        total = ops.sum(y * dy)',
+    '        weighted = ops.sum(y * dy)',
     '    of = [source, *(weight.value for weight in layer.trainable_weights)]',
-    '    return y, dict(zip(names, tape.gradient(total, of), strict=True))',
+    '    return y, dict(zip(names, tape.gradient(weighted, of), strict=True))',
     'if keras.backend.backend() == "torch":',
     '    source = ops.convert_to_tensor(x).requires_grad_()',
     '    layer.zero_grad()',

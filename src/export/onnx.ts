@@ -102,11 +102,12 @@ function tensorOf({ name, initial }: Variable, value: ArrayLike<number> = [initi
 }
 
 /** What the layer is, as plain text. */
-function propertiesOf({ formula, id, zooName, scores }: Exported): Property[] {
+function propertiesOf({ formula, id, zooName, found, scores }: Exported): Property[] {
   const properties = {
     formula: isLong(formula) ? omission(formula) : formula,
     id,
     ...(zooName === null ? {} : { name: zooName }),
+    ...(found === null ? {} : { found }),
     ...(scores
       ? {
           protocol: scores.protocol,

@@ -240,8 +240,9 @@ export const grouping = (channels: string): string[] => [
 export const goldenReader = (type: string, wrapped: (list: string) => string): string[] => [
   `def _golden(name: str) -> ${type}:`,
   ...indent([
-    'vectors = dict(vector.split(maxsplit=1) for vector in _GOLDEN.split(";")[:-1])',
-    'values = [float(value) for value in vectors[name].split()]',
+    'vectors = (vector.split() for vector in _GOLDEN.split(";"))',
+    'words = next(words for words in vectors if words[:1] == [name])',
+    'values = [float(word) for word in words[1:]]',
     `return ${wrapped('values')}`,
   ]),
 ];

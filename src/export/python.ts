@@ -1,41 +1,26 @@
-import { wrap } from './caption.ts';
+import { equationOf, isLong, omission, originOf, printable, titleOf, wrap } from './caption.ts';
 import type { Exported } from './exported.ts';
 import { goldenLines, type NamedVector } from './golden.ts';
 
 /** What the Python targets have in common. */
 
 /** The docstring of a module: formula, id and scores of the layer. */
-export function moduleDoc({ formula, id, zooName, scores }: Exported): string {
-  const name = zooName ?? 'A layer that evolayer discovered';
-  const lines = [`${name}.`, '', ...equation(formula), '', `id: ${id}`];
-  if (scores) {
-    const { mean, protocol, evaluations, perAnchor } = scores;
-    const times = `${evaluations} evaluation${evaluations === 1 ? '' : 's'}`;
-    lines.push(
-      `validation accuracy: ${mean.toFixed(4)} (protocol ${protocol}, ${times})`,
-      ...perAnchor.map(({ anchor, accuracy }) => `    ${anchor}: ${accuracy.toFixed(4)}`),
-    );
-  }
+export function moduleDoc(exported: Exported): string {
+  const equation = equationLines(exported.formula);
+  const lines = [titleOf(exported), '', ...equation, '', ...originOf(exported)];
   return `"""${lines.map(inert).join('\n')}\n"""`;
 }
 
 /** Columns of a line of Python, as `ruff format` has it. */
 const LINE = 88;
 
-const LONGEST_FORMULA = 2000;
-
-function equation(formula: string): string[] {
-  if (formula.length > LONGEST_FORMULA)
-    return [`(its formula has ${formula.length} characters and is left out)`];
-  return wrap(`y = gamma * (${formula}) + beta`, 80).map((line) => `    ${line}`);
-}
+const equationLines = (formula: string): string[] =>
+  isLong(formula)
+    ? [omission(formula)]
+    : wrap(equationOf(formula), 80).map((line) => `    ${line}`);
 
 /** Text that cannot end a docstring or escape in it. */
-const inert = (text: string): string =>
-  text
-    .replaceAll(/[^\x20-\x7e]/g, '?')
-    .replaceAll('\\', '/')
-    .replaceAll('"', "'");
+const inert = (text: string): string => printable(text).replaceAll('\\', '/').replaceAll('"', "'");
 
 /** `def` with its parameters, on one line where they fit. */
 export function signature(name: string, parameters: readonly string[], result: string): string[] {

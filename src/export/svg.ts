@@ -7,7 +7,11 @@ import type { CodeStyle, Exported } from './exported.ts';
 const MAX_NODES = 200;
 
 /** The picture of `dot`, laid out by Graphviz. The same layer gives the same bytes. */
-export async function svg(exported: Exported, style: CodeStyle): Promise<string> {
+export async function svg(
+  exported: Exported,
+  style: CodeStyle,
+  marked?: ReadonlySet<number>,
+): Promise<string> {
   const { length } = exported.layer.nodes;
   if (length > MAX_NODES)
     throw new UserError(
@@ -16,7 +20,9 @@ export async function svg(exported: Exported, style: CodeStyle): Promise<string>
     );
   // A megabyte of WebAssembly, for this target alone.
   const { instance } = await import('@viz-js/viz');
-  const picture = (await instance()).renderString(dot(exported, style), { format: 'svg_inline' });
+  const picture = (await instance()).renderString(dot(exported, style, marked), {
+    format: 'svg_inline',
+  });
   const caption = captionOf(exported).map((line) => line.replaceAll(/-(?=-|$)/g, '- '));
   const root = `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${style.className}"`;
   return picture

@@ -34,6 +34,8 @@ export interface Target {
   readonly takes: string;
   readonly gives: string;
   readonly limits: string;
+  /** The order of axes that its framework's own layers have by default. */
+  readonly layout: CodeStyle['layout'];
   /** `EVERY_OP`, with `unsupported('why')` over what is left out on purpose. */
   readonly ops: Support;
   /** Where its files test themselves: every test whose modules are there is run. */
@@ -42,16 +44,18 @@ export interface Target {
   readonly write: (exported: Exported, style: CodeStyle) => Content | Promise<Content>;
 }
 
-const IMAGES = '(N, C, H, W) or (N, C, L); with `--layout nhwc` (N, H, W, C) or (N, L, C)';
+const CHANNELS_FIRST = '(N, C, H, W) or (N, C, L); with `--layout nhwc` (N, H, W, C) or (N, L, C)';
+const CHANNELS_LAST = '(N, H, W, C) or (N, L, C); with `--layout nchw` (N, C, H, W) or (N, C, L)';
 
 /** A row here is all that a target needs: commands, tests and docs/exports.md (`npm run generate`) follow. */
 export const TARGETS = {
   pytorch: {
     doc: 'a PyTorch module',
     extension: '.py',
-    takes: IMAGES,
+    takes: CHANNELS_FIRST,
     gives: 'an `nn.Module` with trained parameters and moving statistics as buffers',
     limits: 'batch moments are those of one process: nothing is synchronised between GPUs',
+    layout: 'nchw',
     ops: EVERY_OP,
     check: [{ runtime: 'python', modules: ['torch'] }],
     write: pytorch,
@@ -59,9 +63,10 @@ export const TARGETS = {
   flax: {
     doc: 'a Flax module (nnx)',
     extension: '.py',
-    takes: IMAGES,
+    takes: CHANNELS_LAST,
     gives: 'an `nnx.Module` with parameters and moving statistics as variables',
     limits: 'batch moments are those of one device unless the step is compiled over several',
+    layout: 'nhwc',
     ops: EVERY_OP,
     check: [{ runtime: 'python', modules: ['flax', 'jax'] }],
     write: flax,
@@ -69,9 +74,10 @@ export const TARGETS = {
   keras: {
     doc: 'a Keras 3 layer, for any backend',
     extension: '.py',
-    takes: IMAGES,
+    takes: CHANNELS_LAST,
     gives: 'a `keras.layers.Layer` that is saved and loaded with its model',
     limits: 'batch moments are those of one replica',
+    layout: 'nhwc',
     ops: EVERY_OP,
     check: ['tensorflow', 'jax', 'torch'].map((backend) => ({
       runtime: 'python',
@@ -84,9 +90,10 @@ export const TARGETS = {
   tfjs: {
     doc: 'a TensorFlow.js layer, in JavaScript with types',
     extension: '.mjs',
-    takes: IMAGES,
+    takes: CHANNELS_LAST,
     gives: 'a `tf.layers.Layer` that is saved and loaded with its model, for browsers and Node',
     limits: 'single precision; imports `@tensorflow/tfjs`, change that for other packages',
+    layout: 'nhwc',
     ops: EVERY_OP,
     check: [{ runtime: 'node', modules: ['@tensorflow/tfjs'] }],
     write: tfjs,
@@ -98,6 +105,7 @@ export const TARGETS = {
       'any (N, C, H, W), with `--layout nhwc` (N, H, W, C); weights and moving statistics as inputs with defaults',
     gives: 'opset 17, IR version 8: single precision, for ONNX Runtime and Netron',
     limits: 'inference alone; runtimes outside Python, C and C++ cannot replace the defaults',
+    layout: 'nchw',
     ops: EVERY_OP,
     check: [
       {
@@ -114,6 +122,7 @@ export const TARGETS = {
     takes: 'a display of LaTeX with amsmath, KaTeX or MathJax around it',
     gives: 'one equation, or several with `aligned` where parts are long or used again',
     limits: 'says the training mode; the guard of denominators stands in a comment',
+    layout: 'nchw',
     ops: EVERY_OP,
     write: latex,
   },
@@ -123,8 +132,9 @@ export const TARGETS = {
     takes: 'nothing: it is a picture, for light and dark pages',
     gives: 'a node per live op, shared nodes once, moments with their axes',
     limits: '200 nodes at most',
+    layout: 'nchw',
     ops: EVERY_OP,
-    write: svg,
+    write: (exported, style) => svg(exported, style),
   },
   dot: {
     doc: 'the graph for Graphviz',
@@ -132,8 +142,9 @@ export const TARGETS = {
     takes: 'nothing: it is a picture',
     gives: 'what `svg` draws, to lay out or edit elsewhere',
     limits: 'needs Graphviz to look at',
+    layout: 'nchw',
     ops: EVERY_OP,
-    write: dot,
+    write: (exported, style) => dot(exported, style),
   },
   json: {
     doc: 'the layer as data, with its scores',
@@ -142,6 +153,7 @@ export const TARGETS = {
     gives:
       'the genome and what was measured; a LAYER of every command, checked by `evolayer import`',
     limits: 'holds no trained weights',
+    layout: 'nchw',
     ops: EVERY_OP,
     write: json,
   },

@@ -125,7 +125,7 @@ class TfjsModule {
     return [
       this.#header(),
       "import * as tf from '@tensorflow/tfjs';",
-      '/** @typedef {ConstructorParameters<typeof tf.layers.Layer>[0]} LayerOptions */',
+      this.#types(),
       [
         '/**',
         ' * @typedef {object} Options',
@@ -135,7 +135,8 @@ class TfjsModule {
       [
         ...this.#doc(),
         `export class ${className} extends tf.layers.Layer {`,
-        `  static className = '${className}';`,
+        `  static className = 'Evolayer${className}';`,
+        ...(body.grouped ? ['  groupCount = 1;'] : []),
         '',
         ...methods.flatMap((method, i) => indent(i > 0 ? ['', ...method] : method)),
         '}',
@@ -197,6 +198,26 @@ class TfjsModule {
     if (over === 'groups') return `this.#overGroups(${argument}, ${helper})`;
     const { batch, space } = this.#axes;
     return `${helper}(${argument}, ${array({ batch, space, image: [1, 2, 3] }[over])})`;
+  }
+
+  /** What comments name types by. */
+  #types(): string {
+    const body = this.#body;
+    const helpers = body.helpers(HELPERS).join('\n');
+    const types = {
+      LayerOptions: 'ConstructorParameters<typeof tf.layers.Layer>[0]',
+      Weight: "tf.layers.Layer['weights'][number]",
+      ...((body.moving.length > 0 || body.grouped) && {
+        Moment: '(a: tf.Tensor, axes: number[]) => tf.Tensor',
+      }),
+      ...(helpers.includes('Save') && { Save: '(tensors: tf.Tensor[]) => void' }),
+      ...(helpers.includes('Gradients') && {
+        Gradients: '(dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[]',
+      }),
+    };
+    return Object.entries(types)
+      .map(([name, type]) => `/** @typedef {${type}} ${name} */`)
+      .join('\n');
   }
 
   #header(): string {
@@ -269,10 +290,12 @@ class TfjsModule {
       '/** @param {tf.Shape} inputShape */',
       'build(inputShape) {',
       ...indent([
-        `const channels = inputShape${channels === 1 ? '[1]' : '.at(-1)'};`,
-        'if ((inputShape.length !== 3 && inputShape.length !== 4) || !(channels > 0)) {',
+        `const channels = inputShape${channels === 1 ? '[1]' : '.at(-1)'} ?? 0;`,
+        'if ((inputShape.length !== 3 && inputShape.length !== 4) || channels < 1) {',
         `  throw new Error(\`expected ${this.#axes.shape} with a known C, not [\${inputShape}]\`);`,
         '}',
+        `const axes = { [${channels === 1 ? 1 : -1}]: channels };`,
+        'this.inputSpec = [new tf.InputSpec({ minNDim: 3, maxNDim: 4, axes })];',
         ...(this.#body.grouped
           ? [
               'this.groupCount = Math.min(this.groups, channels);',
@@ -341,14 +364,20 @@ class TfjsModule {
 
   #overBatch(): string[] {
     return [
-      '/** The statistic of this batch in training, the moving one at inference. */',
+      '/**',
+      ' * The statistic of this batch in training, the moving one at inference.',
+      ' * @param {boolean} training',
+      ' * @param {tf.Tensor} a',
+      ' * @param {Moment} statistic',
+      ' * @param {Weight | undefined} moving',
+      ' */',
       '#overBatch(training, a, statistic, moving) {',
       ...indent([
-        'if (!training) return perChannel(moving);',
+        'const old = perChannel(moving);',
+        'if (!training) return old;',
         `const batch = statistic(a, ${array(this.#axes.batch)});`,
-        'const old = moving.read();',
-        'const change = tf.sub(tf.reshape(batch, old.shape), old);',
-        'moving.write(tf.add(old, tf.mul(1 - this.momentum, change)));',
+        'const change = tf.mul(1 - this.momentum, tf.sub(batch, old));',
+        'moving?.write(tf.reshape(tf.add(old, change), [-1]));',
         'return batch;',
       ]),
       '}',
@@ -358,7 +387,11 @@ class TfjsModule {
   #overGroups(): string[] {
     const { sizes, split, axes, member, joined } = GROUPS[this.#style.layout];
     return [
-      '/** The statistic over space and a group, repeated for the channels of the group. */',
+      '/**',
+      ' * The statistic over space and a group, repeated for the channels of the group.',
+      ' * @param {tf.Tensor} a',
+      ' * @param {Moment} statistic',
+      ' */',
       '#overGroups(a, statistic) {',
       ...indent([
         `const ${sizes} = a.shape;`,
@@ -372,9 +405,10 @@ class TfjsModule {
 
   #perChannel(): string {
     return documented(
-      ['A weight with the axes of an image.', '@returns {tf.Tensor}'],
+      ['A weight with the axes of an image.', '@param {Weight | undefined} weight'],
       `\
 function perChannel(weight) {
+  if (!weight) throw new Error('the layer must be built before it is called');
   return tf.reshape(weight.read(), ${array(this.#axes.perChannel)});
 }`,
     );

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { AnchorScore, Outcome } from '../eval/outcome.ts';
 import { randomStream } from '../eval/random.ts';
 import { oneOf, realNumber, settings, trueOrFalse, wholeNumber } from '../eval/settings.ts';

@@ -12,7 +12,8 @@ import {
   validate,
   wholeNumber,
 } from '../eval/settings.ts';
-import { genomeOf, MAX_NODES } from '../graph/genome.ts';
+import { genomeOf, isBatchIndependent, MAX_NODES } from '../graph/genome.ts';
+import type { LayerGraph } from '../graph/graph.ts';
 import { ZOO } from '../graph/zoo.ts';
 import { didYouMean } from '../suggest.ts';
 import { ALGORITHMS, type AlgorithmName } from './algorithm.ts';
@@ -74,6 +75,8 @@ const configShape = settings({
     /** How often a proposal of such a function is drawn again, at most; the last draw is taken whatever it is. */
     attempts: wholeNumber(1, 1000),
   }),
+  /** Share of the rejections by early tests whose candidate is trained to the end, to see what they are worth. */
+  rejectionAudit: realNumber(0, 1),
   protocol: protocolSchema,
 });
 
@@ -99,8 +102,10 @@ export const searchConfigSchema = configShape.superRefine((config, context) => {
   });
 });
 
+const zooLayer = (name: string): LayerGraph => ZOO.find((known) => known.name === name)!.layer;
+
 const strangerInLayer = (name: string, space: Space): string | null =>
-  strangerIn(genomeOf(ZOO.find((known) => known.name === name)!.layer), space);
+  strangerIn(genomeOf(zooLayer(name)), space);
 
 /** What a search is without preset: the paper's settings (Liu et al. 2020), where it gives them. */
 const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
@@ -131,6 +136,7 @@ const DEFAULTS: Omit<SearchConfig, 'protocol'> = {
   },
   functionalChange: 0,
   tabu: { limit: 0, attempts: 10 },
+  rejectionAudit: 0.01,
 };
 
 /** Presets by name; each goes with the protocol preset of the same name. */
@@ -153,6 +159,25 @@ export const SEARCH_PRESETS: Readonly<Record<string, Partial<Omit<SearchConfig, 
     founders: 1,
     warmStart: ['BN-ReLU', 'GN-ReLU', 'DyT'],
   },
+  /**
+   * For hours: begins as `quick` does, with a larger window, and spends no proposal on what it knows: children
+   * compute something else than their parents, and no function is proposed more than five times.
+   */
+  standard: {
+    stop: { proposals: 20_000 },
+    lookahead: 256,
+    population: 300,
+    tournament: 0.05,
+    tournamentMinimum: 5,
+    exploration: 0.1,
+    founders: 1,
+    warmStart: ['BN-ReLU', 'GN-ReLU', 'DyT'],
+    functionalChange: 10,
+    tabu: { limit: 5, attempts: 10 },
+  },
+  /** EvoNorm's searches; what the paper gives no number for is as in the defaults. */
+  'paper-b': { lookahead: 1024, stop: { proposals: 100_000 } },
+  'paper-s': { lookahead: 1024, stop: { proposals: 100_000 }, batchIndependent: true },
 };
 
 export interface ConfigSources {
@@ -174,11 +199,12 @@ export function resolveSearchConfig(sources: ConfigSources): SearchConfig {
   if (!isRecord(file)) throw new UserError('The configuration file must hold a JSON object.');
   const given = mergeSettings(spelledOut(file), spelledOut(flags)) as Given;
   const base = { ...DEFAULTS, ...presetNamed(preset) };
-  const { warmStart } = base;
-  return complete(
-    { ...base, warmStart: warmStart.filter(isInside(given.space)) },
-    given,
-    (overrides) => resolveProtocol(preset, overrides, numerics),
+  const { batchIndependent = base.batchIndependent } = given;
+  const canFound = (name: string) =>
+    isInside(given.space)(name) &&
+    (batchIndependent !== true || isBatchIndependent(zooLayer(name)));
+  return complete({ ...base, warmStart: base.warmStart.filter(canFound) }, given, (overrides) =>
+    resolveProtocol(preset, overrides, numerics),
   );
 }
 

@@ -2,19 +2,18 @@ import { setMaxListeners } from 'node:events';
 import type { Fault } from '../../db/faults.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Settled, Store } from '../../db/store.ts';
-import type { JobResult } from '../../workers/messages.ts';
+import type { Job, JobResult } from '../../workers/messages.ts';
 import { UserError } from '../errors.ts';
 import { evaluationSeed } from '../eval/protocol.ts';
-import type { Genome } from '../graph/genome.ts';
 import type { Proposal } from './algorithm.ts';
-import { auditSeed, isAudited } from './audit.ts';
+import { auditSeed, isAudited, isRejectionAudited, withoutTests } from './audit.ts';
 import { baselineProposals, canBeParent } from './baselines.ts';
 import { Bell } from './bell.ts';
 import type { Clock } from './clock.ts';
 import type { SearchConfig } from './config.ts';
 import { CrashSeries } from './crashes.ts';
-import { Flight } from './flight.ts';
-import { Funnel, type Screening } from './funnel.ts';
+import { Flight, type Work } from './flight.ts';
+import { Funnel, type Screened, type Screening } from './funnel.ts';
 import { type Identified, Identifier } from './identity.ts';
 import { Journal } from './journal.ts';
 import type { Pool } from './pool.ts';
@@ -191,10 +190,7 @@ export class Coordinator {
       const index = this.#next++;
       const proposal = this.#propose(index);
       const screening = this.#funnel.screen(index, proposal, this.#flight);
-      const { protocol } = this.#config;
-      const evaluate = (key: string, repeat: number) =>
-        this.#evaluate(index, proposal.genome, evaluationSeed(protocol, key, repeat));
-      this.#flight.add(screening, evaluate, this.#audit(screening));
+      this.#flight.add(screening, this.#work(screening));
     }
     return false;
   }
@@ -204,28 +200,43 @@ export class Coordinator {
     return this.#identifier.identify(this.#baselines.at(index) as Proposal, this.#flight);
   }
 
-  /**
-   * Evaluates a hit's own graph, where it is its turn. That decides nothing, not even that the machine is
-   * broken where it crashes: hits of one function that does would look like it.
-   */
-  #audit({ screened, next }: Screening): Promise<JobResult | null> | null {
-    const { index, genome, functionalKey } = screened;
-    const isHit = functionalKey !== null && next === 'take over';
-    if (!isHit || !isAudited(index, this.#config)) return null;
-    return this.#work(index, genome, auditSeed(this.#config.protocol, functionalKey, index));
+  /** Begins what workers do for a proposal; null where that is nothing. */
+  #work(screening: Screening): Work | null {
+    if (screening.next === 'rejected') return null;
+    const { screened, functionalKey } = screening;
+    const { protocol } = this.#config;
+    if (screening.next === 'evaluate')
+      return this.#evaluate(screened, evaluationSeed(protocol, functionalKey, screening.repeat));
+    if (!isAudited(screened.index, this.#config)) return null;
+    return this.#auditHit(screened, auditSeed(protocol, functionalKey, screened.index));
   }
 
-  async #evaluate(index: number, genome: Genome, seed: string): Promise<JobResult | null> {
-    const result = await this.#work(index, genome, seed);
-    if (result) this.#crashes.landed(index, result);
+  /** Evaluates the genome, and trains it to the end where its rejection is audited. */
+  async #evaluate({ index, genome }: Screened, seed: string): Work {
+    const { protocol } = this.#config;
+    const evaluation = await this.#train({ genome, protocol, seed }, index);
+    if (evaluation) this.#crashes.landed(index, evaluation);
     const diagnosis = this.#crashes.diagnosis();
     if (diagnosis) this.#fail(diagnosis);
-    return result;
+    if (!evaluation) return null;
+    if (!isRejectionAudited(index, evaluation.outcome, this.#config))
+      return { evaluation, audit: null };
+    // From its own seed: the very training that the test ended, from its first step.
+    const audit = await this.#train({ genome, protocol: withoutTests(protocol), seed }, index);
+    return audit && { evaluation, audit: { kind: 'rejection', ...audit } };
   }
 
-  /** Has a genome evaluated; null where that was given up, or ends the run. */
-  async #work(index: number, genome: Genome, seed: string): Promise<JobResult | null> {
-    const job = { genome, protocol: this.#config.protocol, seed };
+  /**
+   * Evaluates a hit's own graph. As all audits, that decides nothing, not even that the machine is broken
+   * where it crashes: hits of one function that does would look like it.
+   */
+  async #auditHit({ index, genome }: Screened, seed: string): Work {
+    const audit = await this.#train({ genome, protocol: this.#config.protocol, seed }, index);
+    return audit && { evaluation: null, audit: { kind: 'hit', ...audit } };
+  }
+
+  /** Has a job of a proposal done; null where that was given up, or ends the run. */
+  async #train(job: Job, index: number): Promise<JobResult | null> {
     const { signal } = this.#stop;
     const onFault = (fault: Pick<Fault, 'kind' | 'message'>) =>
       this.#journal.note({ ...fault, index });

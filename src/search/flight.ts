@@ -1,3 +1,4 @@
+import type { Audit } from '../../db/audits.ts';
 import type { KnownStructure } from '../../db/candidates.ts';
 import type { Settled } from '../../db/store.ts';
 import type { JobResult } from '../../workers/messages.ts';
@@ -6,11 +7,18 @@ import { worthAfter } from './cache.ts';
 import type { Flying, InFlight, Screened, Screening } from './funnel.ts';
 import { fitnessOf } from './select.ts';
 
-/** Evaluates a function, as often as `repeat` says after the first time; null where that was given up. Never rejects. */
-export type Evaluate = (functionalKey: string, repeat: number) => Promise<JobResult | null>;
+/** What workers did for a proposal. */
+export interface Landed {
+  /** The evaluation that it causes; null where it causes none. */
+  readonly evaluation: JobResult | null;
+  /** Null where it is not audited. */
+  readonly audit: Audit | null;
+}
 
-/** How something ended; null as long as that is open. */
-type Landing = () => JobResult | null;
+/** What workers do for a proposal: null in the end where that was given up. Never rejects. */
+export type Work = Promise<Landed | null>;
+
+const NOTHING: Landed = { evaluation: null, audit: null };
 
 /** What it is worth came from elsewhere: nobody spent time on it here. */
 const free = (outcome: Outcome): Outcome =>
@@ -34,20 +42,12 @@ class Entry implements Flying {
   readonly chain: Chain;
   /** The worth of its function before; null where that does not count. */
   #before: Entry | Outcome | null;
-  /** How its evaluation ended; null where it has none. */
-  readonly #landing: Landing | null;
-  /** How that of its own graph ended, though it takes its worth over; null where it is not audited. */
-  readonly #audit: Landing | null;
+  /** Null as long as that is open. */
+  readonly #landed: () => Landed | null;
   #worth: Outcome | null = null;
 
-  constructor(
-    screening: Screening,
-    previous: Entry | null,
-    landing: Landing | null,
-    audit: Landing | null,
-  ) {
-    this.#landing = landing;
-    this.#audit = audit;
+  constructor(screening: Screening, previous: Entry | null, landed: () => Landed | null) {
+    this.#landed = landed;
     this.screened = screening.screened;
     this.repeat = screening.next === 'evaluate' ? screening.repeat : null;
     const known = screening.next === 'rejected' ? null : screening.known;
@@ -64,9 +64,10 @@ class Entry implements Flying {
   /** What it is worth and what it cost, all before it being settled; null where that is open. */
   settle(): Settled | null {
     const { screened, repeat } = this;
-    const [result, audit] = [this.#landing?.() ?? null, this.#audit?.() ?? null];
-    if ((this.#landing && !result) || (this.#audit && !audit)) return null;
-    const outcome = this.#worthOf(result);
+    const landed = this.#landed();
+    if (!landed) return null;
+    const { evaluation, audit } = landed;
+    const outcome = this.#worthOf(evaluation);
     this.#worth = outcome;
     // What is settled needs nobody any more, or the first of a chain would live as long as the last.
     this.#before = null;
@@ -75,8 +76,8 @@ class Entry implements Flying {
       ...screened,
       outcome,
       evaluations: screened.functionalKey === null ? null : this.evaluations,
-      evaluation: repeat === null || !result ? null : { repeat, ...result },
-      audit: audit && { kind: 'hit', ...audit },
+      evaluation: repeat === null || !evaluation ? null : { repeat, ...evaluation },
+      audit,
       fitness: outcome.outcome === 'evaluated' ? fitnessOf(outcome) : null,
     };
   }
@@ -103,7 +104,7 @@ export class Flight implements InFlight {
   readonly #functions = new Map<string, Entry>();
   readonly #evaluating = new Map<string, Entry>();
 
-  /** `onLanding` is called when an evaluation has ended. */
+  /** `onLanding` is called when the workers are done with a proposal. */
   constructor(onLanding: () => void) {
     this.#onLanding = onLanding;
   }
@@ -135,15 +136,10 @@ export class Flight implements InFlight {
     return this.#evaluating.get(functionalKey)?.repeat ?? null;
   }
 
-  /**
-   * Adds the next proposal; `evaluate` is called where it needs an evaluation of its own. One that is
-   * audited is not settled before `audit` has ended.
-   */
-  add(screening: Screening, evaluate: Evaluate, audit: ReturnType<Evaluate> | null = null): void {
-    const job =
-      screening.next === 'evaluate' ? evaluate(screening.functionalKey, screening.repeat) : null;
-    const landings = [job && this.#landingOf(job), audit && this.#landingOf(audit)] as const;
-    const entry = new Entry(screening, this.#previous(screening), ...landings);
+  /** Adds the next proposal, which is not settled before its work has ended; `work` is null where it needs none. */
+  add(screening: Screening, work: Work | null): void {
+    const landed = work ? this.#landingOf(work) : () => NOTHING;
+    const entry = new Entry(screening, this.#previous(screening), landed);
     this.#entries.push(entry);
     const { structuralKey, functionalKey } = entry.screened;
     if (functionalKey !== null) this.#functions.set(functionalKey, entry);
@@ -170,13 +166,13 @@ export class Flight implements InFlight {
     this.#taken -= count;
   }
 
-  #landingOf(job: Promise<JobResult | null>): Landing {
-    let result: JobResult | null = null;
-    job.then((value) => {
-      result = value;
+  #landingOf(work: Work): () => Landed | null {
+    let landed: Landed | null = null;
+    work.then((value) => {
+      landed = value;
       this.#onLanding();
     });
-    return () => result;
+    return () => landed;
   }
 
   /** The entry whose worth the next one builds on. */

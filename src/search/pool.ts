@@ -121,9 +121,8 @@ class HostPool implements Pool {
     this.#grace = grace;
     this.#patience = patience;
     this.#startLimit = startLimit;
-    const { name, pool, hash } = dataset;
-    const data = { name, pool, ...(hash !== undefined && { hash }) };
-    this.#settings = { dataset: data, workers, filename, heapMegabytes };
+    const { name, pool, hash, fold } = dataset;
+    this.#settings = { dataset: { name, pool, hash, fold }, workers, filename, heapMegabytes };
     this.#startHost();
   }
 

@@ -40,6 +40,7 @@ export function checkCourse(run: Run, config: SearchConfig): void {
     );
 }
 
+/** What goes on behind a limit. */
 const EXTENSIONS: Readonly<Record<StopCondition, (limit: number) => string>> = {
   proposals: (n) => `--proposals ${2 * n}`,
   evaluations: (n) => `--evaluations ${2 * n}`,
@@ -60,7 +61,10 @@ export function checkUnfinished(run: Run, { stop }: SearchConfig, store: Store):
   const outOfTime = stop.seconds !== undefined && run.seconds >= stop.seconds;
   const met = conditionMet(stop, reached) ?? (outOfTime ? 'seconds' : null);
   if (met === null) return;
+  // More than was asked for may be there already.
+  const had = { proposals, evaluations: evaluated, seconds: Math.floor(run.seconds) };
+  const limit = Math.max(stop[met] as number, met in had ? had[met as keyof typeof had] : 0);
   throw new UserError(
-    `Run ${run.id} is finished (${describeStop(met, stop)}); to go on it needs more, such as ${EXTENSIONS[met](stop[met] as number)}.`,
+    `Run ${run.id} is finished (${describeStop(met, { ...stop, [met]: limit })}); to go on it needs more, such as ${EXTENSIONS[met](limit)}.`,
   );
 }

@@ -2,7 +2,6 @@ import type { Fault } from '../../db/faults.ts';
 import type { Run } from '../../db/runs.ts';
 import type { Stop } from '../../db/sessions.ts';
 import type { Settled, Store } from '../../db/store.ts';
-import { UserError } from '../errors.ts';
 import { protocolKey } from '../eval/protocol.ts';
 import { type Clock, SYSTEM_CLOCK } from './clock.ts';
 import type { SearchConfig } from './config.ts';
@@ -102,7 +101,7 @@ async function begin({ config, store, emit, clock }: Context): Promise<Run> {
 
 function goOn({ config, store }: Context, id: number): Run {
   const run = store.runs.byId(id);
-  if (!run) throw new UserError(`There is no run ${id} in ${store.path}.`);
+  if (!run) throw store.noRun(id);
   checkCourse(run, config);
   checkUnfinished(run, config, store);
   return run;

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Settled } from '../../db/store.ts';
 import { positiveNumber, realNumber, settings, wholeNumber } from '../eval/settings.ts';
 import { type Best, better } from './progress.ts';

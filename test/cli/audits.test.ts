@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { fillNormal, type RandomGenerator, randomStream } from '../../src/eval/random.ts';
 import {
   type Audit,
   countAudits,
@@ -9,10 +10,9 @@ import {
   type Repeats,
   reachOf,
   verdictOf,
-} from '../../src/cli/audits.ts';
-import { speedUp, textbookSpeedUp } from '../../src/cli/speed-up.ts';
-import { intervalOfShare } from '../../src/cli/statistics.ts';
-import { fillNormal, type RandomGenerator, randomStream } from '../../src/eval/random.ts';
+} from '../../src/reading/audits.ts';
+import { speedUp, textbookSpeedUp } from '../../src/reading/speed-up.ts';
+import { intervalOfShare } from '../../src/reading/statistics.ts';
 
 const scored = (fitness: number): Ending => ({ outcome: 'evaluated', fitness });
 const rejected = (outcome: Ending['outcome']): Ending => ({ outcome, fitness: null });

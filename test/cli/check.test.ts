@@ -37,7 +37,7 @@ beforeAll(() =>
       [8, {}],
     ] as const)
       await runSearch({
-        config: configOf({ seed, cache, stop: { proposals: 150 } }),
+        config: configOf({ seed, cache, rejectionAudit: 0.5, stop: { proposals: 150 } }),
         ...{ store, pool: new FakePool(2) },
       });
     store.close();
@@ -207,6 +207,24 @@ test.each([
     `UPDATE audits SET functional_key = 'f00' WHERE candidate = (SELECT min(candidate) FROM audits)`,
     /^r1-\d+ has an audit that is not one of it\.$/m,
   ],
+  [
+    `UPDATE audits SET kind = 'rejection' WHERE candidate = (
+       SELECT min(candidate) FROM audits JOIN candidates ON id = candidate
+       WHERE run = 1 AND kind = 'hit')`,
+    /^r1-\d+ has an audit that is not one of it\.$/m,
+  ],
+  [
+    `UPDATE audits SET kind = 'hit' WHERE candidate = (
+       SELECT min(candidate) FROM audits JOIN candidates ON id = candidate
+       WHERE run = 1 AND kind = 'rejection')`,
+    /^r1-\d+ has an audit that is not one of it\.$/m,
+  ],
+  [
+    `UPDATE rejections SET outcome = 'diverged' WHERE candidate = (
+       SELECT min(candidate) FROM audits JOIN candidates ON id = candidate
+       WHERE run = 1 AND kind = 'rejection')`,
+    /^r1-\d+ has an audit that is not one of it\.$/m,
+  ],
 ])('so is one of a run that averages: %s', async (statement, says) => {
   const { of, sound } = await checked(edited(statement));
   expect(of(1).join('\n')).toMatch(says);
@@ -312,6 +330,17 @@ test('a protocol that was changed no longer has its key; many findings are cut s
   expect(sound).toEqual([]);
 });
 
+/** Commands that read the database, and some that write it too. */
+const ASKED = [
+  ['runs'],
+  ['stats'],
+  ['leaderboard'],
+  ['show', 'r1-5'],
+  ['compare', 'r1-5', 'DyT'],
+  ['export-run', '1'],
+  ['prune', '--run', '1', '--yes'],
+];
+
 describe('a damaged file', () => {
   const pages = () => whole.length / 4096;
 
@@ -327,6 +356,24 @@ describe('a damaged file', () => {
     }
     // All pages of this database are in use.
     expect(found).toHaveLength(Math.ceil((pages() - 1) / Math.ceil(pages() / 12)));
+  });
+
+  test('is called damaged by whatever meets it, and never a bug', async () => {
+    const damaged = new Set<string>();
+    for (let page = 1; page < pages(); page += Math.ceil(pages() / 8)) {
+      const bytes = Buffer.from(whole).fill(0xff, page * 4096, (page + 1) * 4096);
+      for (const args of ASKED) {
+        const path = copyOfWhole();
+        writeFileSync(path, bytes);
+        const output = args[0] === 'export-run' ? ['-o', join(path, '..', 'run.db')] : [];
+        const { code, stderr } = await inProcess([...args, ...output, '--db', path]);
+        expect(stderr).not.toContain('internal');
+        if (code === 0) continue;
+        expect(stderr).toMatch(/error: The database .*x\.db is damaged; restore/);
+        damaged.add(args[0] as string);
+      }
+    }
+    expect(damaged.size).toBeGreaterThan(4);
   });
 
   test.each([0.1, 0.5, 0.9])('that ends after %d of its length has findings', async (share) => {

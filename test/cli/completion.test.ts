@@ -7,6 +7,7 @@ import { openStore } from '../../db/store.ts';
 import { ANCHORS } from '../../src/eval/anchors.ts';
 import { TARGETS } from '../../src/export/targets.ts';
 import { ZOO } from '../../src/graph/zoo.ts';
+import { SEARCH_PRESETS } from '../../src/search/config.ts';
 import { beginRun } from '../db/records.ts';
 import { inProcess, PROGRAM, temporaryFolder } from './process.ts';
 
@@ -23,7 +24,7 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
   [['se'], ['search']],
   [['sta'], ['stats']],
   [['help', 'net'], ['networks']],
-  [['search', '--preset', ''], ['quick']],
+  [['search', '--preset', ''], Object.keys(SEARCH_PRESETS)],
   [
     ['search', '--algorithm', ''],
     ['evolution', 'random'],
@@ -63,7 +64,12 @@ const WORDS: readonly (readonly [words: readonly string[], values: readonly stri
     ['completion', ''],
     ['bash', 'zsh', 'fish'],
   ],
-  [['study', ''], ['hashing']],
+  [
+    ['study', ''],
+    ['hashing', 'search'],
+  ],
+  [['study', 'search', '--arms', 'evolution-p'], ['evolution-pareto']],
+  [['study', 'search', '--bi'], []],
   [['study', 'hashing', '--arms', 'functional,for'], ['functional,forgetful']],
   [
     ['data', ''],
@@ -194,7 +200,7 @@ describe('a shell that sources the script', () => {
       return says(folder, ['zsh', '-fc', script]);
     };
     expect(complete('sta')).toEqual([expect.stringMatching(/^stats:Tell how a run went\\?:/)]);
-    expect(complete('search', '--preset', '')).toEqual(['quick:']);
+    expect(complete('search', '--preset', 'q')).toEqual(['quick:']);
     expect(complete('search', '--db', '')).toEqual(['files']);
   });
 
@@ -204,7 +210,7 @@ describe('a shell that sources the script', () => {
       says(folder, ['fish', '--no-config', '-c', `source ./script; complete -C '${line}'`]);
     expect(complete('evolayer sta')).toEqual([expect.stringMatching(/^stats\tTell how a run/)]);
     expect(complete('evolayer show evonorm-b')).toHaveLength(3);
-    expect(complete('evolayer search --preset ')).toEqual(['quick']);
+    expect(complete('evolayer search --preset q')).toEqual(['quick']);
     expect(complete('evolayer search --db ./scr')).toEqual(['./script']);
   });
 });

@@ -78,6 +78,8 @@ describe('the schema of configuration files', () => {
       for (const [key, value] of Object.entries(config)) expect(valid({ [key]: value })).toBe(true);
     }
     expect(valid({ $schema: 'x', protocol: { quality: { minAccuracy: 0.3 } } })).toBe(true);
+    for (const stability of [false, {}, { steps: 7 }])
+      expect(valid({ protocol: { stability } })).toBe(true);
     expect(valid({})).toBe(true);
   });
 
@@ -89,7 +91,8 @@ describe('the schema of configuration files', () => {
     ...[{ primitiveWeights: { mull: 1 } }, { batchIndependent: 1 }, { protocol: [] }],
     ...[{ protocol: { step: 1 } }, { protocol: { anchors: [] } }, { protocol: { timeout: 0 } }],
     ...[{ protocol: { quality: { minAccuracy: 2 } } }, { protocol: { dataset: { name: 'x' } } }],
-    { protocol: { optimiser: { momentum: 1 } } },
+    ...[{ protocol: { optimiser: { momentum: 1 } } }, { protocol: { stability: true } }],
+    ...[{ protocol: { stability: { rate: 1 } } }, { protocol: { stability: { anchors: [] } } }],
     ...[{ cache: { by: 'graph' } }, { cache: { mantissaBits: 0 } }, { cache: { forget: 1.5 } }],
     ...[{ cache: { evaluations: 0 } }, { cache: { shared: 'yes' } }, { cache: { size: 9 } }],
     ...[{ functionalChange: -1 }, { tabu: 5 }, { tabu: { attempts: 0 } }],
@@ -133,7 +136,9 @@ describe('the estimate of a dry run', () => {
   test('ends at the condition that comes first', () => {
     expect(estimate({ evaluations: 50 })).toMatchObject({ proposals: 500, trained: 50 });
     expect(estimate({ seconds: 120 })).toMatchObject({ proposals: 100 });
-    expect(estimate({ seconds: 1 }, 1, ['DyT'])).toMatchObject({ proposals: 0, trained: 1 });
+    expect(estimate({ seconds: 1 }, 1, ['DyT'])).toEqual({
+      ...{ proposals: 0, trained: 1, failed: 0, seconds: 1, bytes: 0 },
+    });
   });
 
   test('goes by the runs in the database, or else by what it says it assumes', async () => {
@@ -163,6 +168,26 @@ describe('the estimate of a dry run', () => {
       },
     });
     expect(experienceIn(db, 'another').runs).toEqual([2, 3]);
+  });
+
+  test('stands before every search, in one line, also where its data set is not here', async () => {
+    const db = join(temporaryFolder(), 'x.db');
+    const small = ['--proposals', '1', '--steps', '2', '--anchor', 'mini-wide', '--batch', '4'];
+    const { stderr } = await inProcess(['search', ...small, '--db', db, '--workers', '1']);
+    expect(stderr.split('\n')[0]).toMatch(
+      /^About \d+:\d\d with 1 worker for 1 proposals \(an assumption\), at most \d+:\d\d; /,
+    );
+    const paper = ['search', '--preset', 'paper-s', '--anchor', 'resnet50-quarter', '--db', db];
+    const { stdout } = await inProcess([...paper, '--dry-run', '--workers', '1']);
+    expect(stdout).toMatch(/So 100000 proposals take about \d+ (days|years) with 1 worker/);
+  });
+
+  test.each([['1'], ['200']])('of %s proposals is at most what it takes at most', async (n) => {
+    const args = ['search', '--dry-run', '--json', '--proposals', n, '--workers', '2'];
+    const { stdout } = await inProcess([...args, '--db', join(temporaryFolder(), 'x.db')]);
+    const { cost, expected } = JSON.parse(stdout);
+    expect(expected.seconds).toBeGreaterThan(0);
+    expect(expected.seconds).toBeLessThanOrEqual(cost.atMostSeconds);
   });
 
   test('is told with what it goes by', async () => {

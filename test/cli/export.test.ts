@@ -3,8 +3,11 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { extname, join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { fileNameOf } from '../../src/cli/commands/export.ts';
+import { openStore } from '../../db/store.ts';
 import { TARGETS, type TargetName } from '../../src/export/targets.ts';
+import { fileNameOf } from '../../src/export/write.ts';
+import { runSearch } from '../../src/search/run.ts';
+import { configOf, FakePool } from '../search/fake.ts';
 import { inProcess, temporaryFolder } from './process.ts';
 
 const NAMES = Object.keys(TARGETS) as TargetName[];
@@ -85,6 +88,86 @@ describe('export --all-formats', () => {
     expect(ended.stderr).toMatch(/in cannot be made: a part of the path is no folder\.\n$/);
   });
 });
+
+describe('export --to', () => {
+  const to = (...args: string[]) => inProcess(['export', 'EvoNorm-B0', '--to', ...args]);
+
+  test('orders axes as the framework does, unless --layout says otherwise', async () => {
+    await folderWith('DyT');
+    const first = 'Input and output: (N, C, H, W), or (N, C, L).';
+    const last = 'Input and output: (N, H, W, C), or (N, L, C).';
+    for (const [name, own, other] of [
+      ['pytorch', first, last],
+      ...['keras', 'flax', 'tfjs'].map((name) => [name, last, first] as const),
+    ] as const) {
+      expect((await to(name)).stdout).toContain(own);
+      const layout = own === first ? 'nhwc' : 'nchw';
+      expect((await to(name, '--layout', layout)).stdout).toContain(other);
+    }
+  });
+
+  test.each([
+    [['pytorhc'], /^error: --to is "pytorhc"; it must be one of .*\. Did you mean pytorch\?\n$/],
+    [['keras', '--layout', 'nhw'], /--layout is "nhw"; .* Did you mean nchw\?\n$/],
+    [['flax', '--name', 'torch'], /^error: "torch" cannot be the name of a class, [^.]*\.\n$/],
+    [['flax', '--name', 'a b'], /^error: "a b" cannot be the name of a class; take [^.]*\.\n$/],
+  ])('%j is refused', async (args, says) => {
+    const { code, stdout, stderr } = await to(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(says);
+  });
+
+  test('says that the folder of the file is missing', async () => {
+    const { folder } = await folderWith('DyT');
+    const { code, stderr } = await to('pytorch', '-o', join(folder, 'absent', 'x.py'));
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `error: ${join(folder, 'absent', 'x.py')} cannot be written: there is no folder ${join(folder, 'absent')}.\n`,
+    );
+  });
+});
+
+describe('a layer that a run found', () => {
+  test('says in every file where, with its scores and their protocol, and keeps that', async () => {
+    const { folder, db, id, fitness, protocol } = await foundLayer();
+    const place = `run 1, proposal ${id.split('-')[1]} (${id})`;
+    const score = `validation accuracy: ${fitness.toFixed(4)} (protocol ${protocol}, 1 evaluation)`;
+    for (const name of NAMES.filter((name) => name !== 'json')) {
+      const file = join(folder, name);
+      const ended = await inProcess(['export', id, '--db', db, '--to', name, '-o', file]);
+      expect(ended).toMatchObject({ code: 0 });
+      const text = readFileSync(file, 'latin1');
+      expect(text).toContain(`found: ${place}`);
+      expect(text).toContain(score);
+    }
+    const file = join(folder, 'layer.json');
+    await inProcess(['export', id, '--db', db, '--to', 'json', '-o', file]);
+    const elsewhere = join(folder, 'absent.db');
+    const again = await inProcess(['export', file, '--db', elsewhere, '--to', 'json']);
+    expect(again.stdout).toBe(readFileSync(file, 'utf8'));
+    expect(JSON.parse(again.stdout)).toMatchObject({ found: id, scores: { mean: fitness } });
+  });
+});
+
+/** A database with a run, and a proposal of it that was evaluated. */
+async function foundLayer() {
+  const folder = temporaryFolder();
+  const db = join(folder, 'x.db');
+  const store = openStore(db);
+  await runSearch({
+    config: configOf({ seed: 7, stop: { proposals: 60 } }),
+    ...{ store, pool: new FakePool(1) },
+  });
+  const index = Array.from({ length: 60 }, (_, i) => i).find(
+    (i) => store.candidates.at(1, i)?.outcome.outcome === 'evaluated',
+  )!;
+  const { outcome } = store.candidates.at(1, index)!;
+  const protocol = store.protocols.ofRun(1)!;
+  store.close();
+  if (outcome.outcome !== 'evaluated') throw new Error('no proposal was evaluated');
+  const sum = outcome.perAnchor.reduce((total, { accuracy }) => total + accuracy, 0);
+  return { folder, db, protocol, id: `r1-${index}`, fitness: sum / outcome.perAnchor.length };
+}
 
 describe('export --check', () => {
   const check = async (options: Parameters<typeof standIn>[1]) => {
@@ -235,6 +318,11 @@ describe('the file of a layer', () => {
       /layer\.json: __proto__ is \{"genome":1\}; it must be left out; the keys are format, /,
     ],
     ['another epsilon', { epsilon: 0.1 }, /epsilon is 0\.1; it must be 0\.00001\.$/],
+    [
+      'another place',
+      { found: 'on a shelf' },
+      /found is "on a shelf"; it must be the id of a proposal, such as "r1-42"\.$/,
+    ],
     ['no groups', { groups: 0 }, /groups is 0; it must be a whole number from 1 to 1024\.$/],
     [
       'a long name',

@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Run } from '../../db/runs.ts';
 import { openStore, type Settled, type Store } from '../../db/store.ts';
-import { auditsOf, hashingOf } from '../../src/cli/hashing.ts';
 import type { Outcome } from '../../src/eval/outcome.ts';
+import { auditsOf, hashingOf } from '../../src/reading/hashing.ts';
+import { statistics } from '../../src/web/server/answers/stats.ts';
 import { beginRun, evaluated, settled, TIME } from '../db/records.ts';
 import { evolayer, inProcess, TINY, temporaryFolder } from './process.ts';
-import { statistics } from './stats-schema.ts';
 
 const DIVERGED: Outcome = { outcome: 'diverged', anchor: 'anchor-0', step: 3 };
 
@@ -226,6 +226,30 @@ describe('the statistics of audits', () => {
     expect(control).toMatchObject({ audits: 1, agrees: 1, rate: 0 });
     store.close();
   });
+});
+
+test('audits of rejections are none of hits, and say nothing of the noise', () => {
+  const store = openStore(':memory:');
+  const run = beginRun(store);
+  const low = { outcome: 'low-quality', anchor: 'anchor-0', step: 9 } as const;
+  const rejection: Outcome = { ...low, accuracy: 0.1, minAccuracy: 0.3 };
+  const late = { kind: 'rejection', outcome: evaluated(0.9), seconds: 3 } as const;
+  store.commit(
+    run,
+    [
+      settled(0, { outcome: rejection, audit: late }),
+      settled(1, { functionalKey: 'f0', structuralKey: 's0', outcome: evaluated(0.5) }),
+    ],
+    TIME,
+  );
+  expect(auditsOf(store, run)).toBeNull();
+  const own = { structuralKey: 's1', functionalKey: 'f0', outcome: evaluated(0.5) };
+  store.commit(run, [hit(2, 'structural', { ...own, audit: audit(evaluated(0.6)) })], TIME);
+  expect(auditsOf(store, run)).toMatchObject({
+    ...{ seconds: 3, tested: { audits: 1 }, control: { audits: 0 } },
+    repeated: { evaluations: 0, graphs: 0 },
+  });
+  store.close();
 });
 
 test('a search with real workers audits, and its statistics are read', async () => {

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
-import type { Entry } from '../../src/cli/entries.ts';
-import { csv, markdown, printable } from '../../src/cli/text.ts';
+import { csv, markdown } from '../../src/cli/text.ts';
+import { printable } from '../../src/format.ts';
+import type { Entry } from '../../src/reading/entries.ts';
 import { evaluated, settled } from '../db/records.ts';
 import { inProcess, temporaryFolder } from './process.ts';
 

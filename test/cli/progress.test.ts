@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { bytes, duration, rate } from '../../src/cli/output.ts';
 import { type Clock, plainPause, progressDisplay } from '../../src/cli/progress.ts';
+import { bytes, duration, rate } from '../../src/format.ts';
 import { COMMITTED, EVENTS, progress, STARTED } from './events.ts';
 
 /** A clock that stands still until it is moved, and then ticks as often as it should, or sleeps. */
@@ -31,8 +31,8 @@ function fakeClock() {
 }
 
 /** A display on a terminal, or on what is none, with all that it writes. */
-function shownOn({ isTTY }: { isTTY: boolean }) {
-  const stream = Object.assign(new PassThrough(), { isTTY, columns: 160, rows: 40 });
+function shownOn({ isTTY, columns = 160 }: { isTTY: boolean; columns?: number }) {
+  const stream = Object.assign(new PassThrough(), { isTTY, columns, rows: 40 });
   let text = '';
   const write = (chunk: string | Uint8Array) => {
     text += chunk.toString();
@@ -90,6 +90,15 @@ describe('the progress of a search', () => {
       'proposal 7: out of memory',
       '3 of 63 proposals, 1 trained, 2 cache hits, best 75.00 % (+25.00 points to BN-ReLU), front 1, 1 fault, 18.0/min, 123 MB + 1.5 GB, 3:20 left',
     ]);
+  });
+
+  test('is plain lines too on a terminal that does not know its size', () => {
+    const { display, lines, text } = shownOn({ isTTY: true, columns: 0 });
+    display.onEvent(STARTED);
+    for (const event of EVENTS) display.onEvent(event);
+    display.end();
+    expect(text()).not.toContain('\u001b');
+    expect(lines().at(-1)).toMatch(/^3 of 63 proposals, /);
   });
 
   test('names every condition that can end the run, and the time left to the nearest', () => {

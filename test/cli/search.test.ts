@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { openStore } from '../../db/store.ts';
 import { OUTCOME_NAMES } from '../../src/eval/outcome.ts';
+import { statistics } from '../../src/web/server/answers/stats.ts';
 import { evolayer, inProcess, start, TINY, temporaryFolder } from './process.ts';
 
 const count = z.int().nonnegative();
@@ -37,6 +38,7 @@ const entry = z.strictObject({
   evaluations: z.int().positive(),
   nodes: z.int().positive(),
   batchIndependent: z.boolean(),
+  confirmed: z.boolean(),
   origin: z.enum(['random', 'mutation', 'baseline']),
 });
 
@@ -137,6 +139,38 @@ test('the number of workers changes nothing', async () => {
   expect(boards[1]!.stdout).toBe(boards[0]!.stdout);
 });
 
+test('a second search evaluates nothing that the first did, and everything under another protocol', async () => {
+  const db = join(temporaryFolder(), 'x.db');
+  const search = async (...flags: string[]) => {
+    const settings = ['--algorithm', 'random', '--proposals', '60', '--audit', '0', ...flags];
+    const ended = await evolayer([...SEARCH, ...settings, '--json', '--db', db]);
+    expect(ended).toMatchObject({ code: 0 });
+    const { run, trained, cacheHits } = summary.parse(JSON.parse(ended.stdout));
+    const { stdout } = await inProcess(['stats', String(run), '--json', '--db', db]);
+    const { hashing, work, sessions } = statistics.parse(JSON.parse(stdout));
+    const { evaluations } = sessions[0]!;
+    return {
+      trained,
+      cacheHits,
+      functions: hashing.functions,
+      evaluations,
+      spent: work.evaluating,
+    };
+  };
+  const hitsOf = ({ cacheHits }: Awaited<ReturnType<typeof search>>) =>
+    cacheHits.structural + cacheHits.functional;
+  const first = await search();
+  expect(first.evaluations).toBeGreaterThan(10);
+  expect(hitsOf(first)).toBeLessThan(first.functions);
+  const second = await search();
+  expect(second).toMatchObject({ trained: 0, evaluations: 0, spent: 0 });
+  expect(hitsOf(second)).toBe(first.functions);
+  // Other steps: the same proposals, of which nothing is known.
+  const other = await search('--steps', '3');
+  expect(other.evaluations).toBe(first.evaluations);
+  expect(hitsOf(other)).toBe(hitsOf(first));
+});
+
 test('Ctrl-C saves and exits with 130; another search can write then, and not before', async () => {
   const db = join(temporaryFolder(), 'x.db');
   const long = [...SEARCH, '--proposals', '100000', '--json', '--db', db];
@@ -145,7 +179,7 @@ test('Ctrl-C saves and exits with 130; another search can write then, and not be
   const second = await inProcess([...SEARCH, '--proposals', '1', '--db', db]);
   expect(second).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^error: Another evolayer/),
+    stderr: expect.stringMatching(/^error: Another evolayer/m),
   });
   const [running] = await read(['runs', '--db', db], z.array(run));
   expect(running!.state).toBe('running');

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { intervalOf, mean, variance, welch } from '../../src/cli/statistics.ts';
+import {
+  holm,
+  intervalOf,
+  mean,
+  pairedTest,
+  variance,
+  welch,
+} from '../../src/reading/statistics.ts';
 
 // Quantiles from the table of Student (two-sided, 95 %).
 test.each([
@@ -50,4 +57,38 @@ test('Welch’s test is antisymmetric, and its interval holds 0 where p is above
       if (Math.abs(there.p - 0.05) > 1e-6) expect(low <= 0 && high >= 0).toBe(there.p > 0.05);
     }),
   );
+});
+
+test('the paired test gives what R gives for Student’s sleep data', () => {
+  const test = pairedTest([1.2, 2.4, 1.3, 1.3, 0, 1, 1.8, 0.8, 4.6, 1.4]);
+  expect(test.difference).toBeCloseTo(1.58, 12);
+  expect(test.p).toBeCloseTo(0.00283289, 8);
+  expect(test.interval[0]).toBeCloseTo(0.7001142, 7);
+  expect(test.interval[1]).toBeCloseTo(2.4598858, 7);
+  expect(pairedTest([0.5, 0.5, 0.5])).toEqual({ difference: 0.5, interval: [0.5, 0.5], p: 0 });
+  expect(pairedTest([0, 0]).p).toBe(1);
+});
+
+test('Holm’s correction names at most one in twenty families wrongly, and rejects what Bonferroni does', () => {
+  expect(holm([0.01, 0.04, 0.03, 0.005]).map((p) => Number(p.toFixed(12)))).toEqual([
+    0.03, 0.06, 0.06, 0.02,
+  ]);
+  expect(holm([])).toEqual([]);
+  fc.assert(
+    fc.property(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1 }), (ps) => {
+      const corrected = holm(ps);
+      for (const [i, p] of ps.entries()) {
+        expect(corrected[i]).toBeGreaterThanOrEqual(p);
+        expect(corrected[i]).toBeLessThanOrEqual(Math.min(1, ps.length * p));
+        for (const [k, other] of ps.entries())
+          if (p < other) expect(corrected[i]).toBeLessThanOrEqual(corrected[k]!);
+      }
+    }),
+  );
+  // Six tests of nothing: uniform p-values from a low-discrepancy sequence in six dimensions.
+  const roots = [2, 3, 5, 7, 11, 13].map((prime) => Math.sqrt(prime) % 1);
+  const families = Array.from({ length: 20_000 }, (_, n) => roots.map((root) => (n * root) % 1));
+  const wrong = families.filter((ps) => holm(ps).some((p) => p < 0.05)).length;
+  expect(wrong / families.length).toBeLessThanOrEqual(0.052);
+  expect(wrong / families.length).toBeGreaterThan(0.04);
 });

@@ -5,10 +5,10 @@ import { openStore, type Store } from '../../db/store.ts';
 import { OUTCOME_NAMES } from '../../src/eval/outcome.ts';
 import { runSearch } from '../../src/search/run.ts';
 import { dominates } from '../../src/search/select.ts';
+import { statistics } from '../../src/web/server/answers/stats.ts';
 import { beginRun, settled, TIME } from '../db/records.ts';
 import { configOf, FakePool, trajectory } from '../search/fake.ts';
 import { inProcess, temporaryFolder } from './process.ts';
-import { statistics } from './stats-schema.ts';
 
 const statsOf = async (db: string, ...args: string[]) => {
   const { code, stdout, stderr } = await inProcess(['stats', ...args, '--json', '--db', db]);

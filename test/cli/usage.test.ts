@@ -65,7 +65,7 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
   [['export', 'DyT', '--all-formats', 'x', '-o', 'y'], /--output names the file of --to/],
   [['export', 'DyT', '--to', 'pytorch', '--check'], /--check runs a file; name it with --output/],
   [['import'], /missing required argument 'file'/],
-  [['export', 'DyT', '--to', 'jax'], /Allowed choices are pytorch, .*json/],
+  [['export', 'DyT', '--to', 'jax'], /--to is "jax"; it must be one of pytorch, .*json/],
   [['export', 'x - x', '--to', 'json'], /nothing to export/],
   [['evaluate', 'DyT', '--anchor', 'mini-wyde'], /"mini-wyde".*Did you mean mini-wide\?/],
   [['evaluate', 'DyT', '--preset', 'quik'], /preset "quik".*Did you mean quick\?/],
@@ -85,12 +85,17 @@ const WRONG_USAGE: readonly (readonly [args: readonly string[], says: RegExp])[]
   [['search', '--workers', '0'], /--workers is "0"; it must be a whole number from 1 to 1024/],
   [['search', '--exploration', '2'], /exploration is 2; it must be a number from 0 to 1/],
   [['search', '--pool', '3'], /pool is 3; it must be a divisor/],
+  [['search', '--crop', '17'], /crop is 17; it must be at most 16, the side of the padded images/],
   [['search', '--baseline', 'bn-silo'], /"bn-silo".*Did you mean BN-SiLU\?/],
   [['networks', '--pool', '3'], /pool is 3; it must be a divisor/],
   [['networks', '--anchor', 'mini-mobil'], /"mini-mobil".*Did you mean mini-mobile\?/],
   [['compare', 'DyT'], /missing required argument 'others'/],
   [['compare', 'DyT', 'x * 0.5'], /the number 0\.5/],
   [['leaderboard', '--top', '1.5'], /--top is "1\.5"; it must be a whole number/],
+  [['leaderboard', '--top', '-1'], /--top is "-1"; it must be a whole number/],
+  [['leaderboard', '--run', 'r'], /--run is "r"; it must be the number of a run, such as 3\./],
+  [['leaderboard', '--since', '-1'], /--since is "-1"; it must be a date such as/],
+  [['stats', '0'], /The run is "0"; it must be the number of a run, such as 3\./],
 ];
 
 test.each(WRONG_USAGE)('%j is wrong usage', async (args, says) => {
@@ -163,6 +168,11 @@ describe('databases', () => {
     { ...write('a/b', () => {}), says: /there is no folder/ },
   ];
 
+  test.each(['', ' '])('%j is the name of none', async (name) => {
+    for (const args of [['runs'], ['search', ...TINY], ['prune', '--run', '1', '--yes']])
+      expectRefusal(await inProcess([...args, '--db', name]), 2, /The database has no name; name/);
+  });
+
   test.each(FILES)('one that is $name is refused and left alone', async ({ make, says }) => {
     const cwd = temporaryFolder();
     const path = join(cwd, says.source.includes('no folder') ? 'absent/x.db' : 'x.db');
@@ -188,7 +198,7 @@ test('a path that cannot be written is refused, and leaves nothing behind', asyn
   mkdirSync(join(cwd, 'folder'));
   const before = readdirSync(cwd);
   const PATHS = [
-    ['absent/layer.py', /there is no such file or folder/],
+    ['absent/layer.py', /there is no folder .*absent/],
     ['file/layer.py', /a part of the path is no folder/],
     ['folder', /it is a folder/],
   ] as const;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { MIGRATIONS } from '../../db/migrations.ts';
+import { defineLayerFunctions } from '../../db/standings.ts';
 import { openStore } from '../../db/store.ts';
 import { runSearch } from '../../src/search/run.ts';
 import { configOf, FakePool, searchIn, trajectory } from '../search/fake.ts';
@@ -15,6 +16,7 @@ const BEFORE = {
   },
   functionalChange: 0,
   tabu: { limit: 0, attempts: 10 },
+  rejectionAudit: 0,
 };
 
 /** A database as the first version wrote it, with two runs of which the second one was killed. */
@@ -59,7 +61,8 @@ describe.each([
         evaluations: 1,
       });
       expect(store.candidates.at(1, 1)).toMatchObject({ functionalKey: null, evaluations: null });
-      expect(store.audits.ofRun(1)).toEqual([]);
+      expect(store.audits.hits(1)).toEqual([]);
+      expect(store.audits.rejections(1)).toEqual([]);
       expect(store.evaluations.ofFunction('p1', 'f')).toHaveLength(1);
       expect(store.sessions.ofRun(1)).toEqual([]);
       expect(store.faults.ofRun(1)).toEqual([]);
@@ -69,6 +72,50 @@ describe.each([
       db.close();
     }));
 });
+
+test('audits of hits stay what they are where rejections become audited too', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'x.db');
+    const config = configOf({ genomeNodes: 3, cache: { audit: 1 } });
+    const store = openStore(path);
+    await searchIn({ config: { ...config, stop: { proposals: 60 } }, store });
+    const before = store.audits.hits(1);
+    expect(before.length).toBeGreaterThan(5);
+    store.close();
+    downgradeTo7(path);
+    const migrated = openStore(path);
+    expect(migrated.audits.hits(1)).toEqual(before);
+    expect(migrated.runs.byId(1)!.config).toMatchObject({ rejectionAudit: 0 });
+    await runSearch({ config, store: migrated, pool: new FakePool(2), runId: 1 });
+    const whole = await searchIn({ config });
+    expect(trajectory(migrated, 1)).toEqual(whole.candidates);
+    const timeless = (of: typeof migrated) =>
+      of.audits.hits(1).map(({ seconds: _, ...audit }) => audit);
+    expect(timeless(migrated)).toEqual(timeless(whole.store));
+    expect(migrated.audits.rejections(1)).toEqual([]);
+    migrated.close();
+  }));
+
+/** Takes back what the migrations from the eighth on did. */
+function downgradeTo7(path: string): void {
+  const db = new Database(path);
+  const older = new Database(':memory:');
+  defineLayerFunctions(older);
+  for (const migration of MIGRATIONS.slice(0, 7)) older.exec(migration);
+  const table = older.prepare(`SELECT sql FROM sqlite_schema WHERE name = 'audits'`).pluck().get();
+  older.close();
+  db.exec(`
+    ALTER TABLE audits RENAME TO newer;
+    ${table};
+    INSERT INTO audits SELECT * FROM newer;
+    DROP TABLE newer;
+    UPDATE runs SET config = json_remove(config, '$.rejectionAudit');
+    ALTER TABLE evaluations DROP COLUMN gradient_norm;
+    ALTER TABLE evaluations DROP COLUMN greatest_norm;
+    ALTER TABLE evaluations DROP COLUMN greatest_at;
+    PRAGMA user_version = 7`);
+  db.close();
+}
 
 /** The database at `newer`, as version 1 would have written it. */
 function downgrade(newer: string, path: string): void {
@@ -87,6 +134,7 @@ function downgrade(newer: string, path: string): void {
     cache: _cache,
     functionalChange: _change,
     tabu: _tabu,
+    rejectionAudit: _rejectionAudit,
     ...config
   } = configOf();
   const old = JSON.stringify({ ...config, proposals: 60 });

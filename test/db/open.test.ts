@@ -177,6 +177,9 @@ describe('a read-only database', () => {
       chmodSync(folder, 0o555);
       expect(await attempt(path, 'read')).toBe('runs 1');
       expect(await attempt(path, 'write')).toMatch(/^UserError: .* is read-only; /);
+      expect(await attempt(join(folder, 'new.db'), 'write')).toMatch(
+        /^UserError: The database .*new\.db cannot be written; make it and its folder writable/,
+      );
       chmodSync(folder, 0o755);
     }));
 });

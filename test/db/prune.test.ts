@@ -9,8 +9,8 @@ import { inProcess, temporaryFolder } from '../cli/process.ts';
 import { configOf, FakePool, trajectory } from '../search/fake.ts';
 
 /** With a memory so short, also proposals that caused nothing decide what a run knows. */
-const CACHE = { evaluations: 2, forget: 0.2, capacity: 8 };
-const SPACE = { exploration: 0.3, genomeNodes: 3, cache: CACHE };
+const CACHE = { evaluations: 2, forget: 0.2, capacity: 8, audit: 0.1 };
+const SPACE = { exploration: 0.3, genomeNodes: 3, cache: CACHE, rejectionAudit: 0.5 };
 
 const configFor = (seed: number, proposals: number) =>
   configOf({ ...SPACE, seed, stop: { proposals } });
@@ -76,6 +76,14 @@ const boardOf = (path: string, run: number) =>
       })),
   );
 
+/** The audits of a run, and what those of rejections are a sample of. */
+const auditsOf = (path: string, run: number) =>
+  inStore(path, ({ audits }) => ({
+    hits: audits.hits(run),
+    rejections: audits.rejections(run),
+    rejected: audits.rejected(run),
+  }));
+
 /** Nothing refers to something that is gone, and every standing is one of a function that can be seen. */
 function expectSound(path: string) {
   const db = new Database(path);
@@ -109,8 +117,13 @@ describe('deleting runs', () => {
     const path = copyOf(original);
     const reference = await continued(copyOf(original), run);
     const board = boardOf(path, run);
+    const audits = auditsOf(path, run);
+    expect(audits.rejections.length).toBeGreaterThan(0);
     prune(path, gone);
     expectSound(path);
+    expect(auditsOf(path, run)).toEqual(audits);
+    for (const other of gone)
+      expect(auditsOf(path, other)).toMatchObject({ hits: [], rejections: [] });
     expect(boardOf(path, run)).toEqual(board);
     const kept = inStore(path, (store) => store.runs.list().map(({ id }) => id));
     expect(kept).toEqual([1, 2, 3].filter((id) => !gone.includes(id)));
@@ -130,7 +143,7 @@ describe('deleting runs', () => {
     const size = statSync(path).size;
     for (const run of [1, 2, 3]) prune(path, [run]);
     const db = new Database(path);
-    for (const table of ['runs', 'candidates', 'evaluations', 'rejections', 'standings'])
+    for (const table of ['runs', 'candidates', 'evaluations', 'rejections', 'standings', 'audits'])
       expect(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(), table).toBe(0);
     db.close();
     expect(statSync(path).size).toBeLessThan(size / 2);
@@ -166,7 +179,7 @@ describe('evolayer prune', () => {
   test('refuses what is not there, and waits for nobody who is writing', async () => {
     const db = copyOf(original);
     expect(await ask(db, '--run', '7', '--yes')).toMatchObject({
-      ...{ code: 2, stdout: '', stderr: expect.stringMatching(/no run 7 .* there are 1, 2, 3/) },
+      ...{ code: 2, stdout: '', stderr: expect.stringMatching(/no run 7 .* the last one is 3/) },
     });
     expect(await ask(db, '--run', 'all', '--yes')).toMatchObject({ code: 2 });
     expect(await ask(db, '--yes')).toMatchObject({ code: 2 });
@@ -201,6 +214,7 @@ describe('evolayer export-run', () => {
     expectSound(output);
     expect(inStore(output, (store) => store.runs.list().map(({ id }) => id))).toEqual([run]);
     expect(boardOf(output, run)).toEqual(boardOf(source, run));
+    expect(auditsOf(output, run)).toEqual(auditsOf(source, run));
     expect(await findings(output, run)).toEqual(await findings(source, run));
     expect(await continued(output, run)).toEqual(await continued(source, run));
   });

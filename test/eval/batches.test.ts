@@ -50,16 +50,19 @@ test('buffers are used again', () => {
 });
 
 /** What the augmentation of one image should give, said in another way: pad, mirror, cut out. */
-function expectedViews({ pad, flip }: Augmentation): string[] {
+function expectedViews({ pad, flip, crop }: Augmentation): string[] {
   const { split, image } = numbered(1);
+  const [height, width] = crop === undefined ? [image.height, image.width] : [crop, crop];
   const pixel = (y: number, x: number) =>
     y < 0 || y >= image.height || x < 0 || x >= image.width
       ? [BLACK, BLACK]
       : [...split.images.subarray((y * image.width + x) * 2, (y * image.width + x) * 2 + 2)];
   const views: string[] = [];
-  for (let top = -pad; top <= pad; top++)
-    for (let left = -pad; left <= pad; left++) {
-      const rows = [0, 1].map((y) => [0, 1, 2].map((x) => pixel(y + top, x + left)));
+  for (let top = -pad; top + height <= image.height + pad; top++)
+    for (let left = -pad; left + width <= image.width + pad; left++) {
+      const rows = [...Array(height).keys()].map((y) =>
+        [...Array(width).keys()].map((x) => pixel(y + top, x + left)),
+      );
       views.push(String(rows.flat(2)));
       if (flip) views.push(String(rows.map((row) => [...row].reverse()).flat(2)));
     }
@@ -71,6 +74,10 @@ test.each([
   { pad: 0, flip: true },
   { pad: 1, flip: true },
   { pad: 2, flip: true },
+  { pad: 0, flip: true, crop: 1 },
+  { pad: 0, flip: false, crop: 2 },
+  { pad: 1, flip: true, crop: 3 },
+  { pad: 1, flip: false, crop: 4 },
 ])('crops and mirrors are all drawn, equally often, and nothing else: %o', (augmentation) => {
   const expected = expectedViews(augmentation);
   const draws = 400 * expected.length;
@@ -78,8 +85,9 @@ test.each([
   const stream = new BatchStream(numbered(1), 8, augmentation, 'support');
   for (let i = 0; i < draws / 8; i++) {
     const { images } = stream.next();
+    const size = images.length / 8;
     for (let slot = 0; slot < 8; slot++) {
-      const view = String([...images.subarray(12 * slot, 12 * slot + 12)]);
+      const view = String([...images.subarray(size * slot, size * (slot + 1))]);
       counts.set(view, (counts.get(view) ?? 0) + 1);
     }
   }

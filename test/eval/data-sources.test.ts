@@ -107,9 +107,10 @@ test('an .npz file is a data set: shape, classes, a split, and the hash of its c
   const path = join(folderWith({ 'a.npz': npzOf(3) }), 'a.npz');
   const { dataset } = resolve({ name: path, pool: 1 });
   expect(dataset).toEqual({ name: path, hash: datasetSource(path).hash, pool: 1, validation: 10 });
-  const { image, classes, train, validation, test } = loadDataset(path, { ...dataset, test: true });
+  const { image, classes, train, validation } = loadDataset(path, dataset);
+  const test = loadDataset(path, { ...dataset, fold: 'test' }).validation;
   expect({ image, classes }).toEqual({ image: { height: 4, width: 4, channels: 1 }, classes: 4 });
-  expect([train.count, validation.count, test?.count]).toEqual([50, 10, 12]);
+  expect([train.count, validation.count, test.count]).toEqual([50, 10, 12]);
 });
 
 test('where an .npz file lies does not change the protocol; what it holds does', () => {

@@ -140,6 +140,44 @@ describe('Fashion-MNIST', () => {
   });
 });
 
+describe('a fold', () => {
+  /** Each image by its bytes, which are different for nearly all. */
+  const imagesOf = ({ images, count }: Split) => {
+    const size = images.length / count;
+    return Array.from({ length: count }, (_, n) =>
+      createHash('sha256')
+        .update(new Uint8Array(images.slice(n * size, (n + 1) * size).buffer))
+        .digest('base64'),
+    );
+  };
+  /** The same pixels whatever images they are normalised with. */
+  const raw = (fold: number) => {
+    const data = loadDataset('fashion-mnist', { pool: 2, fold });
+    const scale = ({ images, ...split }: Split) => ({
+      ...split,
+      images: images.map((value) => Math.round((value * data.std + data.mean) * 1020) + 0),
+    });
+    return { train: imagesOf(scale(data.train)), validation: imagesOf(scale(data.validation)) };
+  };
+
+  test('validates on images that usually train, each in one fold, and trains on the others', () => {
+    const usual = raw(0);
+    const all = [...usual.train, ...usual.validation].sort();
+    const validated = [1, 2, 3, 4].map((fold) => {
+      const { train, validation } = raw(fold);
+      expect([train.length, validation.length]).toEqual([8000, 2000]);
+      expect([...train, ...validation].sort()).toEqual(all);
+      return validation;
+    });
+    expect(validated.flat().sort()).toEqual([...usual.train].sort());
+  });
+
+  test('has as many images of every class', () => {
+    const { train, validation } = loadDataset('fashion-mnist', { pool: 7, fold: 3 });
+    expect([counts(train), counts(validation)]).toEqual([Array(10).fill(800), Array(10).fill(200)]);
+  });
+});
+
 describe('a bad file', () => {
   /** The message, with the folder left out. */
   const complaint = (change: (name: string, bytes: Buffer) => Uint8Array | null): string => {
@@ -261,7 +299,7 @@ test('the hash that is asked for must be that of the data set', () => {
 });
 
 test('test images where there are none are refused', () => {
-  expect(() => loadDataset('fashion-mnist', { test: true })).toThrowErrorMatchingInlineSnapshot(
+  expect(() => loadDataset('fashion-mnist', { fold: 'test' })).toThrowErrorMatchingInlineSnapshot(
     `[UserError: The data set fashion-mnist has no test images; take one that has.]`,
   );
 });

@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { loadDataset } from '../../src/eval/data.ts';
 import type { Engine, Session } from '../../src/eval/engine.ts';
 import { type Evaluation, evaluateLayer, type Progress } from '../../src/eval/evaluate.ts';
-import { describeOutcome, OUTCOME_NAMES, type Outcome } from '../../src/eval/outcome.ts';
+import { nativeEngine } from '../../src/eval/native/engine.ts';
+import {
+  describeOutcome,
+  type Evaluated,
+  OUTCOME_NAMES,
+  type Outcome,
+} from '../../src/eval/outcome.ts';
 import { type ProtocolOverrides, resolveProtocol } from '../../src/eval/presets.ts';
 import { referenceEngine } from '../../src/eval/reference.ts';
 import { parseLayer } from '../../src/graph/text.ts';
@@ -89,20 +95,29 @@ describe('with the reference engine', () => {
 function scripted(answers: {
   loss?: (anchor: string, step: number) => number;
   score?: (anchor: string, step: number) => { loss: number; correct: number };
+  gradient?: (anchor: string) => number;
 }) {
   const log: string[] = [];
   const open: Engine['open'] = (network): Session => {
     let step = 0;
+    let parameters = 0;
     log.push(`${network.name} open`);
     return {
-      load: (parameters) => log.push(`${network.name} load ${parameters.length > 0}`),
+      load: ({ length }) => {
+        parameters = length;
+        log.push(`${network.name} load ${length > 0}`);
+      },
       parameters: () => new Float32Array(),
       trainStep: (_images, labels, rate) => {
         log.push(`${network.name} step of ${labels.length} at ${rate.toFixed(3)}`);
         step++;
         return answers.loss?.(network.name, step - 1) ?? 1;
       },
-      gradients: () => ({ loss: 0, gradients: new Float32Array() }),
+      gradients: (_images, labels) => {
+        log.push(`${network.name} gradients of ${labels.length}`);
+        const value = answers.gradient?.(network.name) ?? 0;
+        return { loss: 0, gradients: new Float32Array(parameters).fill(value) };
+      },
       evaluate: (images, labels) => {
         log.push(
           `${network.name} evaluate ${labels.length} images of ${images.length / labels.length}`,
@@ -181,6 +196,171 @@ describe('the order of work', () => {
       'mini-deep 3/3: 3',
       'mini-wide 3/3: 3',
     ]);
+  });
+});
+
+/** As `scripted`, with sessions that do several steps at a time; `log` has how many. */
+function inStretches(answers: Parameters<typeof scripted>[0]) {
+  const { engine } = scripted(answers);
+  const log: number[] = [];
+  const open: Engine['open'] = (...what) => {
+    const session = engine.open(...what);
+    return {
+      ...session,
+      trainSteps: (batches, rates) => {
+        log.push(rates.length);
+        return rates.map((rate) => {
+          const { images, labels } = batches.next();
+          return session.trainStep(images, labels, rate);
+        });
+      },
+    };
+  };
+  return { engine: { ...engine, open }, log };
+}
+
+describe('steps whose losses are read together', () => {
+  const long = {
+    anchors: ['mini-deep'],
+    ...{ steps: 70, quality: { ...small.quality, steps: 30 } },
+  };
+  const outcomeOf = ({ engine }: { engine: Engine }, more: Partial<Evaluation> = {}) => {
+    const seen: Progress[] = [];
+    const onProgress = (progress: Progress) => seen.push(progress);
+    const outcome = evaluateLayer({
+      ...evaluation(engine, long),
+      now: () => 0,
+      ...more,
+      onProgress,
+    });
+    return { outcome: timeless(outcome), seen };
+  };
+
+  test.each([
+    ['a finite loss', () => 1],
+    ['one in the middle of a stretch that is not', (step: number) => (step < 37 ? 1 : Number.NaN)],
+    ['the only one that is not', (step: number) => (step === 25 ? Number.POSITIVE_INFINITY : 1)],
+    ['the first one of all that is not', () => Number.NaN],
+  ])('give the same outcome and progress with %s', (_, lossAt) => {
+    const answers = { loss: (_: string, step: number) => lossAt(step) };
+    const together = inStretches(answers);
+    expect(outcomeOf(together)).toEqual(outcomeOf(scripted(answers)));
+    expect(together.log[0]).toBe(1);
+  });
+
+  test('are twenty at most, and end where the quality test does', () => {
+    const { engine, log } = inStretches({});
+    outcomeOf({ engine });
+    expect(log).toEqual([1, 20, 9, 20, 20]);
+  });
+
+  test('are as many as take a quarter of a second', () => {
+    let now = 0;
+    const { engine, log } = inStretches({ loss: (_, step) => (now += step < 13 ? 60 : 400) });
+    outcomeOf({ engine }, { now: () => now });
+    // How long the next steps take is known only from those before.
+    expect(log).toEqual([1, 4, 4, 4, 4, ...Array(53).fill(1)]);
+  });
+
+  test('do not make an evaluation longer than its timeout by more than that', () => {
+    let now = 0;
+    const { engine } = inStretches({ loss: () => (now += 100) });
+    const overrides = { ...long, timeout: 1 };
+    const outcome = evaluateLayer({ ...evaluation(engine, overrides), now: () => now });
+    expect(outcome).toEqual({ outcome: 'timeout', anchor: 'mini-deep', step: 11, seconds: 1 });
+  });
+
+  test('score as many validation images as were asked for', () => {
+    const asked: unknown[] = [];
+    const { engine } = inStretches({});
+    const open: Engine['open'] = (...what) => ({
+      ...engine.open(...what),
+      evaluateFirst: (count, source) => {
+        asked.push([count, source.split === dataset.validation, source.black]);
+        return { loss: 2, correct: count / 4 };
+      },
+    });
+    const { outcome } = outcomeOf({ engine: { ...engine, open } });
+    expect(outcome).toEqual([{ anchor: 'mini-deep', accuracy: 0.25, loss: 2, steps: 70 }]);
+    const black = -dataset.mean / dataset.std;
+    expect(asked).toEqual([20, 40].map((count) => [count, true, black]));
+  });
+});
+
+describe('the stability test', () => {
+  const tested = { stability: { steps: 1, images: 2 } };
+
+  test('comes after all quality tests, on a session of its own, on the anchors that are asked for', () => {
+    const { engine, log } = scripted({ gradient: () => 1 });
+    const both = { stability: { ...tested.stability, anchors: ['mini-wide', 'mini-deep'] } };
+    evaluateLayer(evaluation(engine, both));
+    const test = (anchor: string) => [
+      `${anchor} open`,
+      // At the weights, and at two beside them, in the direction of the gradient; it is the same there.
+      ...[1, 2, 3].flatMap(() => [`${anchor} load true`, `${anchor} gradients of 2`]),
+      `${anchor} close`,
+    ];
+    const first = log.indexOf('mini-wide evaluate 20 images of 16') + 1;
+    const last = log.indexOf('mini-deep step of 4 at 0.025');
+    expect(log.slice(first, last)).toEqual([...test('mini-deep'), ...test('mini-wide')]);
+    expect(log.filter((line) => line.includes('gradients'))).toHaveLength(6);
+  });
+
+  test('does not change the training, and tells its numbers beside the scores', () => {
+    for (const engine of [referenceEngine(), nativeEngine()]) {
+      const outcome = evaluateLayer(evaluation(engine, tested)) as Evaluated;
+      const [deep, wide] = outcome.perAnchor;
+      // The first anchor, where none is asked for.
+      expect(deep!.stability).toEqual({
+        gradientNorm: expect.toSatisfy((norm: number) => norm > 0 && norm < 1e8),
+        greatestNorm: expect.toSatisfy((norm: number) => norm >= deep!.stability!.gradientNorm),
+        greatestAt: expect.toBeOneOf([0, 1]),
+      });
+      expect(wide).not.toHaveProperty('stability');
+      const perAnchor = outcome.perAnchor.map(({ stability: _, ...score }) => score);
+      expect(timeless({ ...outcome, perAnchor })).toEqual(
+        timeless(evaluateLayer(evaluation(engine))),
+      );
+    }
+  });
+
+  test.each([
+    ['more than the threshold', 2e8, '2.0e+8'],
+    ['not finite', Number.NaN, 'not finite'],
+  ])('rejects a gradient that is %s, and closes what it opened', (_, value, told) => {
+    const wanted = { stability: { ...tested.stability, anchors: ['mini-wide'] } };
+    const { engine, log } = scripted({
+      gradient: (anchor) => (anchor === 'mini-wide' ? value : 0),
+    });
+    const outcome = evaluateLayer(evaluation(engine, wanted));
+    expect(outcome).toMatchObject({ outcome: 'unstable', anchor: 'mini-wide', ascentStep: 0 });
+    const { gradientNorm } = outcome as { gradientNorm: number };
+    expect(gradientNorm <= 1e8).toBe(false);
+    expect(describeOutcome(outcome)).toContain(Number.isNaN(value) ? told : 'mini-wide');
+    expect(log.slice(-3)).toEqual(['mini-wide close', 'mini-deep close', 'mini-wide close']);
+  });
+
+  test('rejects what the training would let pass', () => {
+    const engine = nativeEngine();
+    const relu = { layer: parseLayer('max(x, 0)') };
+    const off = evaluation(engine, { anchors: ['mini-deep'] });
+    expect(evaluateLayer({ ...off, ...relu }).outcome).toBe('evaluated');
+    const on = evaluation(engine, { anchors: ['mini-deep'], stability: {} });
+    expect(evaluateLayer({ ...on, ...relu })).toMatchObject({
+      outcome: 'unstable',
+      anchor: 'mini-deep',
+      ascentStep: expect.toSatisfy((step: number) => step > 0 && step < 100),
+      gradientNorm: expect.toSatisfy((norm: number) => !(norm <= 1e8)),
+    });
+  });
+
+  test('takes time that counts', () => {
+    let now = 0;
+    const { engine } = scripted({ gradient: () => ++now });
+    const hurried = { ...evaluation(engine, { ...tested, timeout: 0.002 }), now: () => now };
+    expect(evaluateLayer(hurried)).toEqual({
+      ...{ outcome: 'timeout', anchor: 'mini-deep', step: 2, seconds: 0.002 },
+    });
   });
 });
 

@@ -4,8 +4,8 @@ import {
   jacobian,
   jacobianSummary,
   normalValues,
-  quantile,
 } from '../../src/eval/inspect-layer.ts';
+import { quantile } from '../../src/eval/quantile.ts';
 import { effectiveGroups, FULL, sizeOf } from '../../src/graph/extent.ts';
 import { evaluateGraph, expand } from '../../src/graph/interpreter.ts';
 import { simplify } from '../../src/graph/simplify.ts';

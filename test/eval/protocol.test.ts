@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  overrideProtocol,
   overridesFromFlags,
   PRESETS,
   PROTOCOL_FLAGS,
@@ -57,6 +58,24 @@ describe('overrides', () => {
     expect(quality.minAccuracy).toEqual({ 'mini-wide': 0.5, 'mini-deep': 0.5 });
   });
 
+  test('make a stability test, on the first anchor unless told, or leave it out', () => {
+    expect(quick).not.toHaveProperty('stability');
+    const usual = { steps: 100, threshold: 1e8, learningRate: 0.03, difference: 1e-5, images: 32 };
+    const { stability } = resolve({ stability: {} });
+    expect(stability).toEqual({ ...usual, anchors: ['mini-wide'] });
+    expect(resolve({ stability: { steps: 7, anchors: ['mini-deep'] } }).stability).toEqual({
+      ...{ ...usual, steps: 7, anchors: ['mini-deep'] },
+    });
+    expect(resolve({ stability: false })).toEqual(quick);
+    const tested = resolve({ stability: { images: 16, anchors: ['mini-deep'] } });
+    expect(overrideProtocol(tested, {})).toEqual(tested);
+    expect(overrideProtocol(tested, { stability: false })).toEqual(quick);
+    expect(overrideProtocol(tested, { stability: {} })).toEqual(tested);
+    // Of its anchors those stay that there are.
+    const other = overrideProtocol(tested, { anchors: ['mini-mobile', 'mini-wide'] });
+    expect(other.stability).toEqual({ ...tested.stability, anchors: ['mini-mobile'] });
+  });
+
   test('may pin the numerics', () => {
     expect(resolve({ numerics: 'native/avx2' }).numerics).toBe('native/avx2');
   });
@@ -90,7 +109,24 @@ describe('flags', () => {
     );
     const notByFlag = settings.filter((name) => !paths.includes(name));
     expect(notByFlag).toEqual(['numerics', 'dataset.hash', 'seed']);
-    expect(paths.filter((path) => !settings.includes(path))).toEqual([]);
+    // What a protocol may lack.
+    const { stability } = resolve({ stability: {} });
+    expect(paths.filter((path) => !settings.includes(path)).sort()).toEqual(
+      [
+        ...['dataset.fold', 'augmentation.crop', 'stability'],
+        ...Object.keys(stability!).map((key) => `stability.${key}`),
+      ].sort(),
+    );
+  });
+
+  test('make the stability test or leave it out, whatever else they say of it', () => {
+    const from = (flags: object) => resolve(overridesFromFlags({ ...flags })).stability;
+    expect(from({ stability: true })).toEqual(resolve({ stability: {} }).stability);
+    expect(from({ stabilitySteps: '7', stability: true })).toMatchObject({ steps: 7 });
+    expect(from({ stabilitySteps: '7', stabilityAnchor: 'mini-deep' })).toMatchObject({
+      ...{ steps: 7, anchors: ['mini-deep'] },
+    });
+    expect(from({ stabilitySteps: '7', stability: false })).toBeUndefined();
   });
 
   test('that are no numbers are shown as they were typed', () => {
@@ -133,6 +169,11 @@ describe('a wrong setting is named with its value and what would be right', () =
       { dataset: { name: 'imagenet' } },
       { quality: { minAccuracy: 2 } },
       { quality: null },
+      { stability: true },
+      { stability: { steps: 0 } },
+      { stability: { anchors: ['mini-deep', 'mini-deep'] } },
+      { stability: { anchors: ['mini-mobile'] } },
+      { stability: { rate: 0.1 } },
       { numerics: '' },
       { stepz: 3 },
       { optimiser: { rate: 0.1 } },
@@ -150,18 +191,23 @@ describe('a wrong setting is named with its value and what would be right', () =
         "The protocol: optimiser.weightDecay is Infinity; it must be a number from 0 to 1.",
         "The protocol: schedule is "linear"; it must be one of constant, cosine.",
         "The protocol: augmentation.flip is 1; it must be true or false.",
-        "The protocol: augmentation is 3; it must be an object with the keys pad, flip.",
+        "The protocol: augmentation is 3; it must be an object with the keys pad, crop, flip.",
         "The protocol: anchors is []; it must be a list of at least one anchor.",
         "The protocol: anchors.1 is "vgg"; it must be one of mini-wide, mini-deep, mini-mobile, mini-efficient, resnet50-quarter, mobilenetv2-half, efficientnet-b0-half.",
         "The protocol: anchors is "mini-wide"; it must be a list of anchors.",
         "The protocol: dataset.name is "imagenet"; it must be one of fashion-mnist, fashion-mnist-full, mnist, cifar10, cifar100, or the path of an .npz file.",
         "The protocol: quality.minAccuracy.mini-wide is 2; it must be a number from 0 to 1.",
         "The protocol: quality is null; it must be an object with the keys steps, images, minAccuracy.",
+        "The protocol: stability is true; it must be an object with the keys steps, threshold, learningRate, difference, images, anchors.",
+        "The protocol: stability.steps is 0; it must be a whole number from 1 to 10,000.",
+        "The protocol: stability.anchors is ["mini-deep","mini-deep"]; it must be a list without repetitions of mini-wide, mini-deep.",
+        "The protocol: stability.anchors is ["mini-mobile"]; it must be a list without repetitions of mini-wide, mini-deep.",
+        "The protocol has no setting stability.rate; the settings there are steps, threshold, learningRate, difference, images, anchors.",
         "The protocol: numerics is ""; it must be the numerics of an engine.",
-        "The protocol has no setting stepz; the settings there are numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout. Did you mean steps?",
+        "The protocol has no setting stepz; the settings there are numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, stability, timeout. Did you mean steps?",
         "The protocol has no setting optimiser.rate; the settings there are learningRate, momentum, weightDecay.",
-        "The protocol is []; it must be an object with the keys numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout.",
-        "The protocol is null; it must be an object with the keys numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, timeout.",
+        "The protocol is []; it must be an object with the keys numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, stability, timeout.",
+        "The protocol is null; it must be an object with the keys numerics, dataset, anchors, seed, batch, steps, optimiser, schedule, augmentation, groups, movingDecay, quality, stability, timeout.",
       ]
     `);
   });
@@ -203,7 +249,7 @@ describe('a wrong setting is named with its value and what would be right', () =
 
   test('an unknown preset', () => {
     expect(() => resolveProtocol('slow', {}, 'x')).toThrowErrorMatchingInlineSnapshot(
-      `[UserError: There is no preset "slow"; the presets are quick.]`,
+      `[UserError: There is no preset "slow"; the presets are quick, standard, paper-b, paper-s.]`,
     );
   });
 });
@@ -229,6 +275,8 @@ describe('the key', () => {
     augmentation: [
       resolve({ augmentation: { pad: 3 } }),
       resolve({ augmentation: { flip: false } }),
+      resolve({ augmentation: { crop: 14 } }),
+      resolve({ augmentation: { crop: 12 } }),
     ],
     groups: [resolve({ groups: 7 })],
     movingDecay: [resolve({ movingDecay: 0.91 })],
@@ -237,6 +285,16 @@ describe('the key', () => {
       resolve({ quality: { images: 7 } }),
       resolve({ quality: { minAccuracy: { 'mini-wide': 0.123 } } }),
       resolve({ quality: { minAccuracy: { 'mini-deep': 0.123 } } }),
+    ],
+    stability: [
+      resolve({ stability: {} }),
+      resolve({ stability: { steps: 7 } }),
+      resolve({ stability: { threshold: 7 } }),
+      resolve({ stability: { learningRate: 0.7 } }),
+      resolve({ stability: { difference: 1e-3 } }),
+      resolve({ stability: { images: 7 } }),
+      resolve({ stability: { anchors: ['mini-deep'] } }),
+      resolve({ stability: { anchors: ['mini-wide', 'mini-deep'] } }),
     ],
     timeout: [resolve({ timeout: 61 })],
   };
@@ -250,6 +308,12 @@ describe('the key', () => {
     const reversed = Object.fromEntries(Object.entries(quick).reverse()) as Protocol;
     expect(Object.keys(reversed)).not.toEqual(Object.keys(quick));
     expect(protocolKey(reversed)).toBe(protocolKey(quick));
+  });
+
+  test('stays what it is in databases', () => {
+    const { hash: _, ...dataset } = quick.dataset;
+    expect(protocolKey(resolve({ dataset }))).toBe(protocolKey(quick));
+    expect(protocolKey({ ...quick, numerics: 'native/avx512' })).toBe('9826b1fd08b2cced');
   });
 
   test('is short and printable', () => {

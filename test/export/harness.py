@@ -1,9 +1,12 @@
 """What the tests of the Python targets share: vectors of the fp64 interpreter, and how to compare."""
 
+import builtins
 import json
+import keyword
 import os
 import pathlib
 import subprocess
+import symtable
 import sys
 import types
 
@@ -77,6 +80,43 @@ def check_case(layer, entry, case, layout, tolerance):
         if step is not case["steps"][0]:
             for actual, expected in zip(statistics, case["statistics"]):
                 agree(actual, expected, tolerance, "statistics")
+
+
+def taken_names():
+    """What `evolayer export --name` refuses."""
+    script = "import { TAKEN } from './src/export/class-name.ts';"
+    script += "process.stdout.write([...TAKEN].join(' '));"
+    command = ["node", "--import", "tsx", "--input-type=module", "-e", script]
+    return set(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split())
+
+
+def free_names(table):
+    """The globals and builtins that a module and all within it reads."""
+    inner = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+    if table.get_type() == "module":
+        inner = {symbol.get_name() for symbol in table.get_symbols()}
+    return inner.union(*(free_names(child) for child in table.get_children()))
+
+
+def check_names(vectors):
+    """Nothing that a file reads, and no keyword, can be the name of its class."""
+    sources = [source for entry in vectors.values() for source in entry["sources"].values()]
+    read = set().union(*(free_names(symtable.symtable(source, "layer", "exec")) for source in sources))
+    names = {name for name in read if name[0] != "_"} - {"Layer"}
+    assert len(names) > 8 and names & set(dir(builtins))
+    names |= {name for name in (*keyword.kwlist, *keyword.softkwlist) if name[0] != "_"}
+    assert names <= taken_names()
+
+
+def check_types(vectors, folder):
+    """Under mypy's strict rules, but for those that frameworks without types break."""
+    for number, entry in enumerate(vectors.values()):
+        for layout, source in entry["sources"].items():
+            (folder / f"layer_{number}_{layout}.py").write_text(source)
+    lenient = ["--allow-untyped-calls", "--allow-subclassing-any", "--ignore-missing-imports"]
+    command = [sys.executable, "-m", "mypy", "--strict", *lenient, "--cache-dir", os.devnull, folder]
+    result = subprocess.run(command, text=True, capture_output=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def check_formatting(vectors, folder):

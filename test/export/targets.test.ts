@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
-import { checkClassName } from '../../src/export/class-name.ts';
+import { checkClassName, TAKEN } from '../../src/export/class-name.ts';
 import type { CodeStyle, Exported } from '../../src/export/exported.ts';
 import { decodeModel } from '../../src/export/onnx-proto.ts';
 import { EVERY_OP, refuseGaps, unsupported } from '../../src/export/support.ts';
@@ -119,9 +119,12 @@ const scored = {
 
 /** The layer with text of unknown origin wherever there is free text. */
 const hostile: fc.Arbitrary<Exported> = fc
-  .record({ id: nasty, key: nasty, name: nasty, protocol: nasty, anchor: nasty, formula: nasty })
-  .map(({ id, key, name, protocol, anchor, formula }) => ({
-    ...{ ...plain, id, structuralKey: key, zooName: name, formula },
+  .record({
+    ...{ id: nasty, key: nasty, name: nasty, found: nasty },
+    ...{ protocol: nasty, anchor: nasty, formula: nasty },
+  })
+  .map(({ id, key, name, found, protocol, anchor, formula }) => ({
+    ...{ ...plain, id, structuralKey: key, zooName: name, found, formula },
     scores: { ...scored.scores, protocol, perAnchor: [{ anchor, accuracy: 0.5 }] },
   }));
 
@@ -138,6 +141,49 @@ test('a name that is taken for a class is an identifier', () => {
     { numRuns: 500 },
   );
 });
+
+describe('a name that stands for something else is refused', () => {
+  test.each([
+    ...['class', 'None', 'match', 'await', 'interface', 'number', 'enum', 'arguments'],
+    ...['torch', 'nn', 'Tensor', 'Module', 'Layer', 'tf', 'keras', 'ops', 'jnp', 'list', 'Options'],
+  ])('%s', (name) => {
+    expect(() => checkClassName(name)).toThrow(
+      `"${name}" cannot be the name of a class, for it is a keyword or something that exported code uses`,
+    );
+    const [, other] = /such as (\w+)\.$/.exec(messageOf(() => checkClassName(name)))!;
+    expect(checkClassName(other!)).toBe(other);
+  });
+
+  test('whatever the JavaScript of any op defines, or takes from where it runs', () => {
+    const found = new Set<string>();
+    for (const layer of [...OP_NAMES.flatMap(layersWith), parseLayer('max(x, 0) / (x - v0)')]) {
+      const { code, types } = withoutText(TARGETS.tfjs.write(exportedOf(layer, null), STYLE));
+      for (const [, name] of code.matchAll(/^(?:async )?(?:function|const) (\w+)/gm))
+        found.add(name!);
+      for (const [, name] of types.matchAll(/@typedef \{.*\} (\w+)/g)) found.add(name!);
+      for (const [name] of code.matchAll(/(?<![.#\w])[A-Za-z]\w*/g))
+        if (name in globalThis) found.add(name);
+    }
+    expect([...found]).toEqual(expect.arrayContaining(['Math', 'guard', 'Gradients', 'GOLDEN']));
+    expect([...found].filter((name) => !TAKEN.has(name))).toEqual([]);
+  });
+});
+
+function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('nothing was thrown');
+}
+
+/** JavaScript without its comments and texts; and the comments alone, which have the types. */
+function withoutText(source: string): { code: string; types: string } {
+  const comments = /\/\*[\s\S]*?\*\/|\/\/.*/g;
+  const types = source.match(comments)!.join('\n');
+  return { code: source.replaceAll(comments, '').replaceAll(/'[^'\n]*'|`[^`]*`/g, "''"), types };
+}
 
 test.each(targets)('%s differs between two names in the names alone', async (_name, target) => {
   const [short, long] = ['Aaaaaaaa', 'Bbbbbbbb'].map(async (className) =>
@@ -182,11 +228,11 @@ describe('text of a database or a file leaves the code as it is', () => {
   test('in json, where it is text', () => {
     fc.assert(
       fc.property(hostile, (exported) => {
-        const { id, structuralKey, zooName, formula, scores } = exported;
+        const { id, structuralKey, zooName, found, formula, scores } = exported;
         const read = JSON.parse(TARGETS.json.write(exported));
         expect(read).toEqual({
           ...JSON.parse(TARGETS.json.write(scored)),
-          ...{ id, structuralKey, name: zooName, formula, scores },
+          ...{ id, structuralKey, name: zooName, found, formula, scores },
         });
       }),
     );

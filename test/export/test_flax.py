@@ -14,7 +14,9 @@ from harness import (
     agree,
     check_case,
     check_formatting,
+    check_names,
     check_self_test,
+    check_types,
     grouped,
     load_vectors,
     module_of,
@@ -160,3 +162,11 @@ def test_files_check_themselves(name, tmp_path):
 
 def test_sources_are_formatted(tmp_path):
     check_formatting(VECTORS, tmp_path)
+
+
+def test_type_checkers_find_nothing(tmp_path):
+    check_types(VECTORS, tmp_path)
+
+
+def test_classes_cannot_have_names_that_files_read():
+    check_names(VECTORS)

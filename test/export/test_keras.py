@@ -10,7 +10,9 @@ from harness import (
     agree,
     check_case,
     check_formatting,
+    check_names,
     check_self_test,
+    check_types,
     grouped,
     load_vectors,
     module_of,
@@ -150,6 +152,22 @@ def test_a_model_survives_saving(name, tmp_path):
     assert copy.get_layer("found").get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["EvoNorm-S0", "ReLU"])
+def test_other_channels_than_it_was_built_for_are_refused(name, layout):
+    layer = layer_class(name, layout)()
+    axis = 1 if layout == "nchw" else -1
+    shape = (2, 6, 4, 5) if layout == "nchw" else (2, 4, 5, 6)
+    layer(np.zeros(shape, "float32"))
+    other = (2, 4, 4, 6) if layout == "nchw" else (2, 4, 6, 4)
+    with pytest.raises(ValueError, match=f"expected axis {axis} of input shape to have value 6"):
+        layer(np.zeros(other, "float32"))
+    with pytest.raises(ValueError, match="with a known C, not "):
+        layer_class(name, layout)().build((None, None, None, None))
+    with pytest.raises(ValueError, match="with a known C, not "):
+        layer_class(name, layout)().build((2, 6))
+
+
 def test_a_model_learns():
     """Fitting moves weights and statistics, through whatever the backend compiles."""
     layer = layer_class("EvoNorm-B0")()
@@ -170,3 +188,11 @@ def test_files_check_themselves(name, tmp_path):
 
 def test_sources_are_formatted(tmp_path):
     check_formatting(VECTORS, tmp_path)
+
+
+def test_type_checkers_find_nothing(tmp_path):
+    check_types(VECTORS, tmp_path)
+
+
+def test_classes_cannot_have_names_that_files_read():
+    check_names(VECTORS)

@@ -11,7 +11,9 @@ from harness import (
     SINGLE,
     check_case,
     check_formatting,
+    check_names,
     check_self_test,
+    check_types,
     grouped,
     load_vectors,
     module_of,
@@ -223,6 +225,23 @@ def test_batch_norm_in_evaluation_is_pytorchs_with_a_biased_variance():
     agree(variance, ours, 1e-6, "variance")
 
 
+def test_evonorm_b0_in_evaluation_is_the_published_one_with_moving_averages():
+    """Moving averages of the biased variance, as in the EvoNorm paper's code."""
+    torch.manual_seed(0)
+    layer = layer_class("EvoNorm-B0")(6)
+    with torch.no_grad():
+        layer.v1.normal_()
+    moving = torch.ones(1, 6, 1, 1)
+    for _ in range(3):
+        x = 2 * torch.randn(4, 6, 5, 5) + 1
+        layer(x)
+        moving = 0.9 * moving + 0.1 * x.var((0, 2, 3), unbiased=False, keepdim=True)
+    layer.eval()
+    x = torch.randn(2, 6, 3, 4)
+    expected = x / torch.max(torch.sqrt(moving + 1e-5), channels(layer.v1) * x + instance_std(x))
+    agree(layer(x), expected, 1e-6, "y")
+
+
 def test_a_plain_tie_halves_the_gradient():
     layer = layer_class("ReLU")(1)
     x = torch.zeros(1, 1, 1, 1, requires_grad=True)
@@ -271,3 +290,11 @@ def test_the_wrong_number_of_channels_is_refused(layout):
 
 def test_sources_are_formatted(tmp_path):
     check_formatting(VECTORS, tmp_path)
+
+
+def test_type_checkers_find_nothing(tmp_path):
+    check_types(VECTORS, tmp_path)
+
+
+def test_classes_cannot_have_names_that_files_read():
+    check_names(VECTORS)

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
@@ -223,6 +223,37 @@ describe('the layer', () => {
   });
 });
 
+describe('channels are fixed when the layer is built', () => {
+  test.each(LAYOUTS)('and others are refused, in %s', async (layout) => {
+    for (const name of ['EvoNorm-S0', 'ReLU']) {
+      const layer = new (await classOf(zoo(name), layout))();
+      const [axis, shape, other] =
+        layout === 'nchw' ? [1, [2, 6, 4, 5], [2, 4, 5, 6]] : [-1, [2, 4, 5, 6], [2, 6, 5, 4]];
+      layer.apply(random(shape));
+      const said = `expected axis ${axis} of input shape to have value 6`;
+      expect(() => layer.apply(random(other))).toThrow(said);
+      expect(() => layer.apply(tf.input({ shape: other.slice(1) }))).toThrow(said);
+    }
+  });
+
+  test('and until then it cannot be called', async () => {
+    const layer = new (await classOf(zoo('EvoNorm-S0')))();
+    expect(() => layer.call(random([2, 4, 5, 6]), {})).toThrow('must be built before');
+  });
+});
+
+test('a layer with a name of TensorFlow.js leaves that one in its place', async () => {
+  const known = () => tf.serialization.SerializationMap.getMap().classNameMap;
+  const before = { ...known() };
+  for (const className of ['ReLU', 'Dense', 'Zeros']) {
+    const file = join(SOURCES, `Taken${className}.mjs`);
+    writeFileSync(file, tfjs(exportedOf(zoo('ReLU'), null), { className, layout: 'nhwc' }));
+    await import(pathToFileURL(file).href);
+    expect(known()[`Evolayer${className}`]).toBeDefined();
+  }
+  expect(known()).toMatchObject(before);
+});
+
 const model = (layer: tf.layers.Layer) =>
   tf.sequential({
     layers: [tf.layers.conv2d({ inputShape: [4, 4, 3], filters: 6, kernelSize: 3 }), layer],
@@ -306,6 +337,18 @@ describe('the file', () => {
     expect(compiled("{ momentum: 'much' }")).toContain(
       "'string' is not assignable to type 'number",
     );
+  });
+
+  test('has types that are right throughout, whatever the layer', () => {
+    const flags =
+      '--strict --noEmit --allowJs --checkJs --skipLibCheck --module nodenext --target es2022';
+    const files = readdirSync(SOURCES).filter((file) => file.endsWith('.mjs'));
+    expect(files.length).toBeGreaterThan(200);
+    const args = [...flags.split(' '), ...files];
+    const { stdout } = spawnSync(process.execPath, [tsc, '--ignoreConfig', ...args], {
+      cwd: SOURCES,
+    });
+    expect(stdout.toString()).toBe('');
   });
 
   test('is formatted, whatever the layer', () => {

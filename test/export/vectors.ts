@@ -137,6 +137,7 @@ export const exportedOf = (layer: LayerGraph, zooName: string | null): Exported 
   id: '0123456789abcdef',
   structuralKey: 'fedcba9876543210',
   zooName,
+  found: null,
   scores: null,
   groups: 32,
   movingDecay: DECAY,

@@ -61,7 +61,7 @@ export function contentOf(db: string): Record<string, string[]> {
          FROM rejections ORDER BY candidate`,
       ),
       audits: dump(
-        'SELECT candidate, functional_key, outcome, numbers FROM audits ORDER BY candidate',
+        'SELECT candidate, kind, functional_key, outcome, numbers FROM audits ORDER BY candidate',
       ),
     };
   } finally {

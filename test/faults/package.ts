@@ -22,10 +22,16 @@ export interface Copy {
 /** The parts of the package that a copy shares with the original, unless a test is to break one. */
 const SHARED = ['node_modules', 'data', 'build', 'package.json'] as const;
 
-/** A copy of the package that may be broken: `own` names the parts that it does not share. */
-export function copyOfPackage(folder: string, own: readonly (typeof SHARED)[number][] = []): Copy {
+export type Part = (typeof SHARED)[number];
+
+/** A copy of the package that may be broken: `own` names the parts that it does not share, `without` those that it lacks. */
+export function copyOfPackage(
+  folder: string,
+  own: readonly Part[] = [],
+  without: readonly Part[] = [],
+): Copy {
   cpSync(join(packageRoot(), 'dist'), join(folder, 'dist'), { recursive: true });
-  for (const part of SHARED) {
+  for (const part of SHARED.filter((part) => !without.includes(part))) {
     const [from, to] = [join(packageRoot(), part), join(folder, part)];
     if (own.includes(part)) cpSync(from, to, { recursive: true });
     else symlinkSync(from, to);

@@ -1,10 +1,21 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import Database from 'better-sqlite3';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../db/store.ts';
+import { quoted } from '../../src/cli/output.ts';
 import { packageRoot } from '../../src/eval/package-root.ts';
 import { type Ended, evolayer, PROGRAM, start, TINY, temporaryFolder } from '../cli/process.ts';
 import { childrenOf, contentOf, sigkill } from './killing.ts';
@@ -172,14 +183,14 @@ describe('a fault of the machine or the installation', () => {
     const folder = temporaryFolder();
     const { program } = copyOfPackage(folder);
     rmSync(join(folder, 'build'));
-    return failed(await evolayer([...SEARCH, '--db', join(folder, 'x.db')], { program }));
+    return withoutEngine(program, folder);
   });
 
   row('the native engine is damaged', async () => {
     const folder = temporaryFolder();
     const { program } = copyOfPackage(folder, ['build']);
     writeFileSync(join(folder, 'build/Release/evolayer.node'), 'not an addon');
-    return failed(await evolayer([...SEARCH, '--db', join(folder, 'x.db')], { program }));
+    return withoutEngine(program, folder);
   });
 
   row('the data set is damaged', async () => {
@@ -259,19 +270,52 @@ const SMALL = 240;
 /** Of a database. */
 const PAGE = 4096;
 
+/** What a search says where it takes another engine, and what where it may not. */
+async function withoutEngine(program: string, folder: string): Promise<string> {
+  const search = [...SEARCH, '--proposals', '1', '--db', join(folder, 'x.db')];
+  const replaced = await evolayer(search, { program });
+  expect(replaced.code).toBe(0);
+  return replaced.stderr + failed(await evolayer([...search, '--engine', 'native'], { program }));
+}
+
 function failed({ code, stderr }: Ended): string {
   expect(code).toBe(1);
   return stderr;
 }
 
+const searchWithGate = () =>
+  badPackage({ [healthy.functions[0] as string]: { misdeed: 'gate', times: 1 } });
+
 /** A search in the middle of a run: it has saved something, and one candidate waits at the gate. */
 async function searchAtGate() {
-  const { copy, db, args, program } = badPackage({
-    [healthy.functions[0] as string]: { misdeed: 'gate', times: 1 },
-  });
+  const { copy, db, args, program } = searchWithGate();
   const search = start(args, { program });
   await search.says('BN-ReLU: ');
   return { copy, db, search };
+}
+
+/** Ended as if nothing had happened; returns the list of runs. */
+async function wentOn({ code }: Ended, db: string): Promise<string> {
+  expect(code).toBe(0);
+  expect(rowsOf(db)).toEqual(healthy.rows);
+  return (await evolayer(['runs', '--json', '--db', db])).stdout;
+}
+
+/** A program in a terminal of its own, which can be closed. */
+function inTerminal(command: readonly string[]) {
+  const line = command.map(quoted).join(' ');
+  const args =
+    process.platform === 'linux' ? ['-qec', line, '/dev/null'] : ['-q', '/dev/null', ...command];
+  // The last pipe is there to be inherited: it ends when the program has left.
+  // The last pipe is there to be inherited: it ends when the program has left.
+  const terminal = spawn('script', args, { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+  const screen = terminal.stdout as Readable;
+  const left = once((terminal.stdio[3] as Readable).resume(), 'end');
+  const shows = async (text: string) => {
+    for (let seen = ''; !seen.includes(text); ) seen += (await once(screen, 'data'))[0];
+    screen.resume();
+  };
+  return { left, shows, close: () => terminal.kill('SIGKILL') };
 }
 
 describe('the end of the program', () => {
@@ -298,6 +342,41 @@ describe('the end of the program', () => {
     await completes(db);
     return stderr;
   });
+
+  row('the terminal that shows the progress is closed', async () => {
+    const { db, args, program } = searchWithGate();
+    const terminal = inTerminal([process.execPath, program, ...args]);
+    await terminal.shows('BN-ReLU');
+    terminal.close();
+    await terminal.left;
+    const { stdout } = await evolayer(['runs', '--json', '--db', db]);
+    await completes(db);
+    return stdout;
+  });
+
+  row('the terminal is closed, and the progress goes elsewhere (`nohup`, or a file)', async () => {
+    const { db, copy, search } = await searchAtGate();
+    search.process.kill('SIGHUP');
+    await openGate(copy);
+    return wentOn(await search.ended, db);
+  });
+
+  row(
+    'the progress can no longer be shown (its reader is gone, the disk of its file full)',
+    async () => {
+      const { db, copy, search } = await searchAtGate();
+      search.process.stderr?.destroy();
+      await openGate(copy);
+      const unread = await wentOn(await search.ended, db);
+      if (!existsSync('/dev/full')) return unread;
+      const onFull = join(temporaryFolder(), 'x.db');
+      const command = ['-c', 'exec "$@" 2> /dev/full', 'bash', process.execPath, PROGRAM];
+      const result = spawnSync('bash', [...command, ...SEARCH, '--db', onFull], {
+        encoding: 'utf8',
+      });
+      return wentOn({ ...result, code: result.status }, onFull);
+    },
+  );
 
   row('all processes are killed (kill -9, power cut)', async () => {
     const { db, search } = await searchAtGate();

@@ -127,6 +127,18 @@ describe('different functions have different keys', () => {
     expect(keyOf(`x / ${byHand.replaceAll('bwh', 'wh')}`)).toBe(keyOf('x / std[wh](x)'));
   });
 
+  test('the same values, with other gradients where v0 starts', () => {
+    const [once, twice] = ['max(v0, abs(v0))', 'max(max(v0, abs(v0)), abs(v0))'];
+    const inputs = generic(1, SHAPE);
+    const v0 = inputs.v0.fill(0);
+    const [a, b] = [once, twice].map((term) =>
+      trainLayer(parseLayer(`x + ${term}`), SHAPE, { ...inputs, v0 }),
+    );
+    expect(b!.y).toEqual(a!.y);
+    expect(b!.dv0).toEqual(a!.dv0.map((gradient) => gradient / 2));
+    expect(keyOf(`x + ${once}`)).not.toBe(keyOf(`x + ${twice}`));
+  });
+
   test('random graphs that share a key compute the same', () => {
     const layers = new Map<string, LayerGraph>();
     let shared = 0;

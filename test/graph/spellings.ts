@@ -13,10 +13,17 @@ const arg = (value: Value, i: number) => value.builder.at(node(value).args[i]!);
 const where = (
   value: Value | undefined,
   op: 'add' | 'mul' | 'div' | 'max',
-  spell: (p: Value, q: Value) => Value,
+  spell: (p: Value, q: Value) => Value | undefined,
 ): Value | undefined =>
   value && node(value).op === op ? spell(arg(value, 0), arg(value, 1)) : undefined;
 const max = (p: Value, q: Value) => p.builder.elementwise('max', p, q);
+
+/**
+ * max(max(a, p), q) for max(a, max(p, q)). Not where p is a or q: at a tie of a and p, max(a, max(p, p)) gives
+ * a half of the gradient, and max(max(a, p), p) a quarter.
+ */
+const bracketed = (a: Value, p: Value, q: Value) =>
+  p.id === a.id || p.id === q.id ? undefined : max(max(a, p), q);
 const indexOf = (value: Value): IndexSet => (node(value) as { index: IndexSet }).index;
 const mean = (like: Value, a: Value) => a.builder.moment('mean', indexOf(like), a);
 
@@ -62,7 +69,7 @@ const SPELLINGS: Readonly<Record<string, readonly (readonly [Kind, Spelling])[]>
   ],
   max: [
     ['commuted', ([a, b]) => max(b!, a!)],
-    ['re-associated', ([a, b]) => where(b, 'max', (p, q) => max(max(a!, p), q))],
+    ['re-associated', ([a, b]) => where(b, 'max', (p, q) => bracketed(a!, p, q))],
   ],
   neg: [
     ['double negation', ([a]) => a!.neg().neg().neg()],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { StoredAudit } from '../../db/audits.ts';
+import type { HitAudit } from '../../db/audits.ts';
 import { openStore, type Store } from '../../db/store.ts';
 import { UserError } from '../../src/errors.ts';
 import { evaluationSeed } from '../../src/eval/protocol.ts';
@@ -16,8 +16,8 @@ const config = (audit: number, flags: object = {}): SearchConfig =>
 const isAudit = ({ seed }: Job) => seed.includes('/audit/');
 
 /** Without times. */
-const auditsOf = (store: Store, run = 1): Omit<StoredAudit, 'seconds'>[] =>
-  store.audits.ofRun(run).map(({ seconds: _, ...audit }) => audit);
+const auditsOf = (store: Store, run = 1): Omit<HitAudit, 'seconds'>[] =>
+  store.audits.hits(run).map(({ seconds: _, ...audit }) => audit);
 
 /** All hits of a run. */
 const hitsOf = (store: Store) =>

@@ -68,6 +68,7 @@ describe('the configuration', () => {
     ],
     [{ cache: { evaluations: 0 } }, 'cache.evaluations is 0; it must be a whole number from 1 to'],
     [{ cache: { audit: 2 } }, 'cache.audit is 2; it must be a number from 0 to 1.'],
+    [{ rejectionAudit: -1 }, 'rejectionAudit is -1; it must be a number from 0 to 1.'],
     [
       { tabu: { limits: 2 } },
       'has no setting tabu.limits; the settings there are limit, attempts.',
@@ -141,6 +142,19 @@ describe('the configuration', () => {
     expect(named.warmStart).toEqual(['DyT']);
     expect(named.baselines).toContain('BN-ReLU');
     expect(searchConfigSchema.parse(JSON.parse(JSON.stringify(named)))).toEqual(named);
+  });
+
+  test('begins searches for batch-independent layers with those of the preset’s layers that are', () => {
+    const { warmStart, baselines } = resolve({ flags: { batchIndependent: true } });
+    expect(warmStart).toEqual(['GN-ReLU', 'DyT']);
+    expect(baselines).toContain('BN-ReLU');
+    expect(resolve({ file: { batchIndependent: true, warmStart: ['BN-ReLU'] } }).warmStart).toEqual(
+      ['BN-ReLU'],
+    );
+    expect(resolve({ preset: 'paper-s' })).toMatchObject({
+      ...{ batchIndependent: true, warmStart: [], population: 2500, exploration: 0.5 },
+      protocol: { steps: 5000, schedule: 'cosine', batch: 128, augmentation: { crop: 24 } },
+    });
   });
 
   test('takes a name from a flag for all that the file says of the space', () => {

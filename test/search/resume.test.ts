@@ -79,7 +79,9 @@ describe('going on with a run', () => {
     await expect(again({ proposals: 10 })).rejects.toThrow(
       'Run 1 is finished (10 proposals); to go on it needs more, such as --proposals 20.',
     );
-    await expect(again({ proposals: 5 })).rejects.toThrow('Run 1 is finished (5 proposals)');
+    await expect(again({ proposals: 5 })).rejects.toThrow(
+      'Run 1 is finished (10 proposals); to go on it needs more, such as --proposals 20.',
+    );
     await expect(again({ proposals: 90, patience: 3 })).rejects.toThrow('such as --patience 6.');
     await expect(again({ proposals: 10 })).rejects.toMatchObject({ exitCode: 2 });
   });

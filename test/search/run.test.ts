@@ -5,6 +5,7 @@ import type { Candidate } from '../../db/candidates.ts';
 import { openStore } from '../../db/store.ts';
 import { UserError } from '../../src/errors.ts';
 import { OUTCOME_NAMES } from '../../src/eval/outcome.ts';
+import { isBatchIndependent, layerOf } from '../../src/graph/genome.ts';
 import { runSearch, type SearchEvent } from '../../src/search/run.ts';
 import type { Job } from '../../workers/messages.ts';
 import { configOf, FakePool, fakeOutcome, searchIn, trajectory } from './fake.ts';
@@ -199,6 +200,9 @@ describe('the funnel', () => {
   test('rejects batch-dependent layers where that is asked for, but not the baselines', async () => {
     const { store, summary } = await searchIn({ config: configOf({ batchIndependent: true }) });
     expect(summary.counts.outcomes['batch-dependent']).toBeGreaterThan(0);
+    for (const { index, genome, outcome } of trajectory(store, summary.runId))
+      if (index >= 0 && outcome.outcome === 'evaluated')
+        expect(isBatchIndependent(layerOf(genome)), `proposal ${index}`).toBe(true);
     expect(store.candidates.at(summary.runId, -2)?.origin).toEqual({
       kind: 'baseline',
       name: 'BN-ReLU',

@@ -1,5 +1,6 @@
 // What the code of a worker can do to its thread and its process.
-import { openSync, writeFileSync, writeSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { writeSync } from 'node:fs';
 
 export const MISDEEDS = {
   throw: () => {
@@ -14,12 +15,9 @@ export const MISDEEDS = {
   spin: () => {
     for (;;) Math.random();
   },
-  // Two named pipes: a reader of the first one learns that the thread is about to wait for ever, in a
-  // system call, for a reader of the second.
-  block: (told, never) => {
-    writeFileSync(told, 'blocking');
-    openSync(never, 'w');
-  },
+  // Waits in native code for the end of a child, which lives until somebody writes to the second of two named
+  // pipes. A reader of the first one learns from that child, and so not too early, that the thread waits.
+  block: (told, never) => execFileSync('sh', ['-c', 'echo blocking > "$0"; cat "$1"', told, never]),
   segfault: () => stopHere('SIGSEGV'),
   kill: () => stopHere('SIGKILL'),
   abort: () => {

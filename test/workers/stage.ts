@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import { closeSync, constants, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -64,7 +65,7 @@ export class Stage {
     return (await this.entered(name))[0] as Actor;
   }
 
-  /** Makes a thread wait for ever in a system call; resolves when it does. */
+  /** Makes a thread wait in native code until the test ends; resolves when it does. */
   async block(actor: Actor): Promise<void> {
     const [told, never] = ['told', 'never'].map((name) =>
       join(this.#folder, `${name}-${this.#pipes}`),
@@ -73,6 +74,7 @@ export class Stage {
     execFileSync('mkfifo', [told, never]);
     actor.command(`block ${told} ${never}`);
     await readFile(told);
+    onTestFinished(() => release(never));
   }
 
   async #enter(socket: Socket): Promise<void> {
@@ -87,5 +89,14 @@ export class Stage {
       command: (text) => void socket.write(`${text}\n`),
     });
     this.#events.emit('entered');
+  }
+}
+
+/** Lets go who opened a pipe for reading, if somebody did: where the host was killed, its child is left. */
+function release(pipe: string): void {
+  try {
+    closeSync(openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
   }
 }

@@ -2,13 +2,14 @@ import { type Command, Option } from 'commander';
 import { UserError } from '../../errors.ts';
 import { dataFolder } from '../../eval/data-folder.ts';
 import { DATASETS, type DatasetSource, datasetSource } from '../../eval/data-sources.ts';
+import { bytes } from '../../format.ts';
 import { grouped } from '../../grouped.ts';
 import { type DownloadDisplay, downloadDisplay } from '../data/display.ts';
 import { fetchDataset } from '../data/fetch.ts';
 import { checkSource, type DataStanding, standingOf, whereabouts } from '../data/standing.ts';
 import { INTERRUPTED, interruptibly } from '../interrupt.ts';
 import { jsonOption } from '../options.ts';
-import { bytes, note, print, printJson, table } from '../output.ts';
+import { note, print, printJson, table } from '../output.ts';
 
 export const dataCommand = (program: Command) => {
   const data = program.command('data').addHelpText('after', () => {

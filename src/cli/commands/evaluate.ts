@@ -1,23 +1,30 @@
 import type { Command } from 'commander';
 import { UserError } from '../../errors.ts';
 import { type Dataset, loadDataset } from '../../eval/data.ts';
+import type { Engine } from '../../eval/engine.ts';
 import { evaluateLayer, type Progress } from '../../eval/evaluate.ts';
-import { nativeEngine } from '../../eval/native/engine.ts';
-import { describeOutcome, type Outcome } from '../../eval/outcome.ts';
+import { type AnchorScore, describeOutcome, type Outcome } from '../../eval/outcome.ts';
 import { PROTOCOL_FLAGS } from '../../eval/presets.ts';
 import { evaluationSeed, type Protocol, protocolKey } from '../../eval/protocol.ts';
+import { percent } from '../../format.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import { probe } from '../../graph/keys.ts';
 import { formatLayer } from '../../graph/text.ts';
+import {
+  addEngineOptions,
+  chosenEngine,
+  type EngineOptions,
+  engineOfProtocol,
+} from '../engine-options.ts';
 import { findLayer } from '../layers.ts';
 import { addFlags, countFrom, dbOption, jsonOption } from '../options.ts';
-import { note, percent, print, printJson, table } from '../output.ts';
+import { note, print, printJson, table } from '../output.ts';
 import { addProtocolOptions } from '../protocol-options.ts';
 import { type RepeatOptions, saveRepeats } from '../repeats.ts';
 import { EVALUATION_FLAGS, protocolOf, type SettingOptions } from '../settings.ts';
 
 export const evaluateCommand = (program: Command) =>
-  addFlags(addProtocolOptions(program.command('evaluate')), EVALUATION_FLAGS)
+  addEngineOptions(addFlags(addProtocolOptions(program.command('evaluate')), EVALUATION_FLAGS))
     .argument('<layer>', 'id, zoo name, formula or file')
     .option('--save', 'store the evaluations beside the first one of a layer in the database')
     .option(
@@ -31,6 +38,7 @@ export const evaluateCommand = (program: Command) =>
     .action(evaluate);
 
 type Options = SettingOptions &
+  EngineOptions &
   Omit<RepeatOptions, 'repeats'> & { readonly save?: true; readonly repeats?: number };
 
 function evaluate(text: string, options: Options, command: Command) {
@@ -46,7 +54,13 @@ function evaluate(text: string, options: Options, command: Command) {
 
 /** What is stored belongs to a protocol of the database, which no flag may change. */
 function refuseSettings(command: Command): void {
-  const settings = ['preset', 'config', ...Object.keys({ ...PROTOCOL_FLAGS, ...EVALUATION_FLAGS })];
+  const settings = [
+    'preset',
+    'config',
+    'engine',
+    'backend',
+    ...Object.keys({ ...PROTOCOL_FLAGS, ...EVALUATION_FLAGS }),
+  ];
   const stray = settings.find((name) => command.getOptionValueSource(name) === 'cli');
   if (stray === undefined) return;
   const { long } = command.options.find((option) => option.attributeName() === stray)!;
@@ -57,8 +71,9 @@ function refuseSettings(command: Command): void {
 
 function evaluateOnce(text: string, options: Options) {
   const { layer } = findLayer(text, options.db);
-  const engine = nativeEngine();
-  const protocol = protocolOf(options, engine.numerics);
+  const chosen = chosenEngine(options);
+  const protocol = protocolOf(options, chosen.numerics);
+  const engine = engineOfProtocol(chosen, protocol);
   const { dataset } = protocol;
   const outcome = train(layer, protocol, () => loadDataset(dataset.name, dataset), engine);
   const formula = formatLayer(layer);
@@ -74,6 +89,15 @@ function evaluateOnce(text: string, options: Options) {
       { head: 'loss', value: ({ loss }) => loss.toFixed(4), align: 'right' },
       { head: 'steps', value: ({ steps }) => steps, align: 'right' },
       { head: 'seconds', value: ({ seconds }) => seconds.toFixed(2), align: 'right' },
+      ...(protocol.stability
+        ? [
+            {
+              head: 'greatest gradient',
+              value: ({ stability }: AnchorScore) => stability?.greatestNorm.toExponential(1) ?? '',
+              align: 'right',
+            } as const,
+          ]
+        : []),
     ]),
   );
 }
@@ -83,7 +107,7 @@ function train(
   layer: LayerGraph,
   protocol: Protocol,
   dataset: () => Dataset,
-  engine: ReturnType<typeof nativeEngine>,
+  engine: Engine,
 ): Outcome {
   const probed = probe(layer);
   if (probed.verdict !== 'ok') return { outcome: probed.verdict };

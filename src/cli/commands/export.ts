@@ -1,19 +1,17 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { UserError } from '../../errors.ts';
-import type { Protocol } from '../../eval/protocol.ts';
 import { checkClassName, defaultClassName } from '../../export/class-name.ts';
-import { type CodeStyle, type Exported, LAYOUTS, type Scores } from '../../export/exported.ts';
-import { refuseGaps } from '../../export/support.ts';
+import { type CodeStyle, type Exported, LAYOUTS } from '../../export/exported.ts';
 import { type Content, TARGETS, type Target, type TargetName } from '../../export/targets.ts';
-import { explainedFile, writeWhole } from '../files.ts';
-import { factsOf, findLayer, type NamedLayer } from '../layers.ts';
-import { dbOption } from '../options.ts';
+import { contentOf, fileNameOf, type Style, TARGET_NAMES } from '../../export/write.ts';
+import { exportedOf, type Measured } from '../../reading/exported.ts';
+import { reading } from '../../reading/open.ts';
+import { makeFolder, writeWhole } from '../files.ts';
+import { findLayer, type GivenLayer } from '../layers.ts';
+import { choiceOption, dbOption } from '../options.ts';
 import { note, print } from '../output.ts';
-import { readingIfThere } from '../reading.ts';
-
-const TARGET_NAMES = Object.keys(TARGETS) as TargetName[];
 
 const DETAILS = `
 --check runs what was written where its runtime is installed: Python is $EVOLAYER_PYTHON, else that of
@@ -23,13 +21,17 @@ export const exportCommand = (program: Command) =>
   program
     .command('export')
     .argument('<layer>', 'id, zoo name, formula or file')
-    .addOption(new Option('--to <target>', 'what to write').choices(TARGET_NAMES))
+    .addOption(choiceOption('--to <target>', 'what to write', TARGET_NAMES))
     .option('-o, --output <file>', 'the file')
     .option('--all-formats <folder>', 'write every target into a folder')
     .option('--check', 'let what was written test itself')
     .option('--name <class>', 'name of the class')
     .addOption(
-      new Option('--layout <axes>', 'order of the axes').choices(LAYOUTS).default(LAYOUTS[0]),
+      choiceOption(
+        '--layout <axes>',
+        "order of the axes (default: as the framework's own layers)",
+        LAYOUTS,
+      ),
     )
     .addOption(dbOption())
     .addHelpText('after', DETAILS)
@@ -42,15 +44,16 @@ export interface ExportOptions {
   readonly allFormats?: string;
   readonly check?: true;
   readonly name?: string;
-  readonly layout: CodeStyle['layout'];
+  /** That of the target's framework where it is not said. */
+  readonly layout?: CodeStyle['layout'];
 }
 
 export async function exportLayer(text: string, options: ExportOptions) {
   const { to, output, allFormats, check } = options;
   refuseUsage(options);
-  const exported = exportedOf(findLayer(text, options.db), options.db);
+  const exported = exportedFrom(options.db, findLayer(text, options.db));
   const className = checkClassName(options.name ?? defaultClassName(exported));
-  const style = { className, layout: options.layout };
+  const style = { className, ...(options.layout && { layout: options.layout }) };
   if (to && output === undefined)
     return void process.stdout.write(await contentOf(to, exported, style));
   const written =
@@ -76,13 +79,6 @@ function refuseUsage({ to, output, allFormats, check }: ExportOptions): void {
     throw new UserError('--check runs a file; name it with --output.');
 }
 
-/** What the target writes; a UserError where it leaves out an op of the layer. */
-function contentOf(name: TargetName, exported: Exported, style: CodeStyle) {
-  const target: Target = TARGETS[name];
-  refuseGaps(name, target.ops, exported.layer);
-  return target.write(exported, style);
-}
-
 interface Written {
   readonly name: TargetName;
   readonly file: string;
@@ -90,7 +86,7 @@ interface Written {
 }
 
 /** Every target's file; a target that cannot write this layer is left out, and says why. */
-async function allContents(exported: Exported, style: CodeStyle, folder: string) {
+async function allContents(exported: Exported, style: Style, folder: string) {
   const contents: Written[] = [];
   for (const name of TARGET_NAMES) {
     try {
@@ -102,21 +98,6 @@ async function allContents(exported: Exported, style: CodeStyle, folder: string)
     }
   }
   return contents;
-}
-
-/** Of targets with the same extension, each has its name in that of its file. */
-export function fileNameOf(name: TargetName, className: string): string {
-  const { extension } = TARGETS[name];
-  const alone = TARGET_NAMES.every((n) => n === name || TARGETS[n].extension !== extension);
-  return `${className}${alone ? '' : `_${name}`}${extension}`;
-}
-
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw explainedFile(error, `${folder} cannot be made`);
-  }
 }
 
 /** Says of each file that can test itself how that ended; the exit code is 1 where one failed. */
@@ -135,64 +116,22 @@ async function checkAll(written: readonly Written[]): Promise<void> {
   }
 }
 
-function exportedOf(named: NamedLayer, db: string): Exported {
-  const { layer } = named;
-  const { functionalKey, formula, zooName, structuralKey } = factsOf(named);
-  if (functionalKey === null)
-    throw new UserError(
-      'This layer is not finite or constant, so that there is nothing to export.',
-    );
-  const told = toldByFile(named, functionalKey);
-  const measured = told ? null : measuredIn(db, named, functionalKey);
-  return {
-    layer,
-    formula,
-    zooName,
-    structuralKey,
-    genome: named.genome,
-    id: functionalKey,
-    ...(told ?? measured ?? { scores: null, ...PAPER }),
-  };
+/** From the database where there is one, unless the layer's file says it all. */
+function exportedFrom(db: string, given: GivenLayer): Exported {
+  const told = (functionalKey: string) => toldByFile(given, functionalKey);
+  if (given.file || !existsSync(db)) return exportedOf(null, given, told);
+  return reading(db, (store) => exportedOf(store, given, told));
 }
-
-type Measured = Pick<Exported, 'scores' | 'groups' | 'movingDecay'>;
 
 /** What a file says that is about the layer in it, so that the layer comes out as it went in. */
-function toldByFile({ file }: NamedLayer, functionalKey: string): Measured | null {
+function toldByFile({ file }: GivenLayer, functionalKey: string): Measured | null {
   if (!file) return null;
-  const { groups, movingDecay, id } = file;
-  return { groups, movingDecay, scores: id === functionalKey ? file.scores : null };
-}
-
-/** What the database says, under the protocol of the layer's own run or of the last one. */
-const measuredIn = (db: string, named: NamedLayer, functionalKey: string): Measured | null =>
-  readingIfThere(db, (store) => {
-    const key = named.candidate?.protocolKey ?? store.runs.list().at(-1)?.protocolKey;
-    if (key === undefined) return null;
-    const scores = store.evaluations.ofFunction(key, functionalKey);
-    if (scores.length === 0) return null;
-    const { groups, movingDecay } = store.runs.protocol(key) as Protocol;
-    return { scores: summary(key, scores), groups, movingDecay };
-  });
-
-/** Defaults for layers that were not scored here, from the EvoNorm paper's code (arXiv 2004.02967). */
-const PAPER = { groups: 32, movingDecay: 0.9 } as const;
-
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-
-function summary(
-  protocol: string,
-  scores: readonly { anchor: string; accuracy: number; repeat: number }[],
-): Scores {
-  const anchors = [...new Set(scores.map(({ anchor }) => anchor))];
-  const perAnchor = anchors.map((anchor) => ({
-    anchor,
-    accuracy: mean(scores.filter((s) => s.anchor === anchor).map((s) => s.accuracy)),
-  }));
+  const { groups, movingDecay, id, found, scores } = file;
+  const isOfLayer = id === functionalKey;
   return {
-    protocol,
-    mean: mean(perAnchor.map(({ accuracy }) => accuracy)),
-    perAnchor,
-    evaluations: new Set(scores.map(({ repeat }) => repeat)).size,
+    groups,
+    movingDecay,
+    found: isOfLayer ? found : null,
+    scores: isOfLayer ? scores : null,
   };
 }

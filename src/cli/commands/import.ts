@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { percent, printable } from '../../format.ts';
+import { factsOf } from '../../reading/layers.ts';
 import { readLayerFile } from '../layer-file.ts';
-import { factsOf, fromFile } from '../layers.ts';
+import { fromFile } from '../layers.ts';
 import { jsonOption } from '../options.ts';
-import { note, percent, print, printJson, quoted } from '../output.ts';
-import { printable } from '../text.ts';
+import { note, print, printJson, quoted } from '../output.ts';
 
 const DETAILS = `
 FILE is what \`evolayer export --to json\` wrote. Nothing is stored: every command takes such a file as a

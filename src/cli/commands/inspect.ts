@@ -8,18 +8,21 @@ import {
   refuseHuge,
   SIDE,
 } from '../../eval/inspect.ts';
-import { QUANTILES, quantile } from '../../eval/inspect-layer.ts';
+import { QUANTILES } from '../../eval/inspect-layer.ts';
 import { flag, overridesFromFlags } from '../../eval/presets.ts';
+import { quantile } from '../../eval/quantile.ts';
 import { validate } from '../../eval/settings.ts';
+import { percent } from '../../format.ts';
 import type { LayerGraph } from '../../graph/graph.ts';
 import { structuralKey } from '../../graph/keys.ts';
 import { ZOO } from '../../graph/zoo.ts';
+import { factsOf } from '../../reading/layers.ts';
 import { candidateId } from '../../search/ids.ts';
 import { writeWhole } from '../files.ts';
 import { inspectionFigure, MOST_LAYERS } from '../inspection-figure.ts';
-import { factsOf, findLayerIn, readingLayers } from '../layers.ts';
+import { findLayerIn, readingLayers } from '../layers.ts';
 import { addFlags, dbOption, jsonOption } from '../options.ts';
-import { note, outColours, percent, print, printJson, table } from '../output.ts';
+import { note, outColours, print, printJson, table } from '../output.ts';
 import { logSketches, short, sketch } from '../sketch.ts';
 
 const FLAGS = {

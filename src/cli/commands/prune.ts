@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { Pruned } from '../../../db/prune.ts';
-import { openStore, type Store } from '../../../db/store.ts';
+import { openStore, usingStore } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
-import { countFrom, dbOption, jsonOption } from '../options.ts';
+import { dbOption, jsonOption, runNumberFrom } from '../options.ts';
 import { print, printJson } from '../output.ts';
 
-const runNumber = countFrom('--run', Number.MAX_SAFE_INTEGER);
+const runNumber = runNumberFrom('--run');
 
 const DETAILS = `
 Evaluations and structures that runs which began later may rely on stay in the database, out of sight, so
@@ -38,29 +38,15 @@ function prune({ db, run, dryRun, yes, json }: Options) {
   if (dryRun && yes)
     throw new UserError('--dry-run deletes nothing, and --yes deletes; leave one out.');
   const runs = [...new Set(run)];
-  const store = openExisting(db);
-  try {
-    for (const id of runs) checkRun(store, id);
+  // To write is to create it otherwise.
+  openStore(db, { readonly: true }).close();
+  return usingStore(db, {}, (store) => {
+    for (const id of runs) if (!store.runs.byId(id)) throw store.noRun(id);
     const pruned = store.prune(runs, { dryRun: !yes });
     if (json) printJson({ runs, deleted: yes === true, ...pruned });
     else print(describe(runs, pruned, yes === true));
     if (!yes && !dryRun) throw new UserError('Nothing was deleted; --yes deletes it.');
-  } finally {
-    store.close();
-  }
-}
-
-/** Opens the database to write it, but creates none. */
-function openExisting(db: string): Store {
-  openStore(db, { readonly: true }).close();
-  return openStore(db);
-}
-
-function checkRun({ runs, path }: Store, id: number): void {
-  if (runs.byId(id)) return;
-  const all = runs.list().map((run) => run.id);
-  const there = all.length === 0 ? 'it has none' : `there are ${all.join(', ')}`;
-  throw new UserError(`There is no run ${id} in ${path}; ${there}.`);
+  });
 }
 
 function describe(

@@ -1,16 +1,16 @@
 import { resolve as resolvePath } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { Run } from '../../../db/runs.ts';
-import type { Store } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
 import { datasetSource, isDataFile } from '../../eval/data-sources.ts';
-import { variants } from '../../eval/native/machine.ts';
+import { numericsLike } from '../../eval/engines.ts';
 import { PROTOCOL_FLAGS } from '../../eval/presets.ts';
 import type { Protocol } from '../../eval/protocol.ts';
+import { reading } from '../../reading/open.ts';
 import type { SearchConfig } from '../../search/config.ts';
 import { checkCourse, checkUnfinished } from '../../search/resume.ts';
-import { addFlags, dbOption, jsonOption } from '../options.ts';
-import { reading } from '../reading.ts';
+import { workersOn } from '../engine-options.ts';
+import { addFlags, dbOption, jsonOption, runNumberFrom } from '../options.ts';
 import { addWorkersOption, runSession, type SessionOptions } from '../session.ts';
 import { resumedConfigOf, SEARCH_FLAGS, type SettingOptions } from '../settings.ts';
 import { addLogOptions } from '../watched.ts';
@@ -22,7 +22,7 @@ Without further options the run goes on as it was begun. --proposals, --evaluati
 export const resumeCommand = (program: Command) => {
   const command = program
     .command('resume')
-    .argument('<run>', 'number of the run', runNumber)
+    .argument('<run>', 'number of the run', runNumberFrom('The run'))
     .option('--preset <name>', 'settings that it was begun with')
     .option('--config <file>', 'JSON file of settings that it was begun with');
   addFlags(addFlags(command, SEARCH_FLAGS), PROTOCOL_FLAGS);
@@ -33,18 +33,14 @@ export const resumeCommand = (program: Command) => {
     .action(async (run: number, options: ResumeOptions) => void (await resume(run, options)));
 };
 
-type ResumeOptions = Partial<SettingOptions> & SessionOptions;
-
-function runNumber(text: string): number {
-  const match = /^r?([1-9]\d{0,14})$/.exec(text.trim());
-  if (!match) throw new InvalidArgumentError('It must be the number of a run, such as 3.');
-  return Number(match[1]);
-}
+type ResumeOptions = Partial<SettingOptions> &
+  Omit<SessionOptions, 'workers'> & { readonly workers?: number };
 
 /** Goes on with a run. All that speaks against it is found before any thread is started. */
 function resume(id: number, options: ResumeOptions) {
   const config = reading(options.db, (store) => {
-    const run = runIn(store, id);
+    const run = store.runs.byId(id);
+    if (!run) throw store.noRun(id);
     const stored = relocated(run.config as SearchConfig, options.dataset);
     checkMachine(run, stored.protocol);
     const wanted = resumedConfigOf(options, stored);
@@ -52,7 +48,8 @@ function resume(id: number, options: ResumeOptions) {
     checkUnfinished(run, wanted, store);
     return wanted;
   });
-  return runSession(config, options, id);
+  const workers = workersOn(config.protocol.numerics, options.workers);
+  return runSession(config, { ...options, workers }, id);
 }
 
 /** A data file may have moved since; that it holds the same is checked with its hash. */
@@ -64,20 +61,12 @@ function relocated(config: SearchConfig, file: unknown): SearchConfig {
   return { ...config, protocol: { ...protocol, dataset: moved } };
 }
 
-function runIn(store: Store, id: number): Run {
-  const run = store.runs.byId(id);
-  if (run) return run;
-  const last = store.runs.list().at(-1)?.id;
-  const there = last === undefined ? 'it has no runs yet' : `the last one is ${last}`;
-  throw new UserError(`There is no run ${id} in ${store.path}; ${there}.`);
-}
-
-/** Throws a UserError where this machine would give other scores. */
+/** Throws a UserError where this machine or this version would give other scores. */
 function checkMachine({ id }: Run, { numerics, dataset }: Protocol): void {
-  const kernels = variants().map((name) => `native/${name}`);
+  const kernels = numericsLike(numerics);
   if (!kernels.includes(numerics))
     throw new UserError(
-      `Run ${id} was scored with the kernels ${numerics}, which this machine lacks; go on with it on one that has them (here are ${kernels.join(', ')}).`,
+      `Run ${id} was scored with the arithmetic ${numerics}, which cannot be had with this version on this machine; go on with it where it can (here there are ${kernels.join(', ')}).`,
     );
   const { hash } = datasetSource(dataset.name);
   if (hash !== dataset.hash)

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { UserError } from '../../errors.ts';
-import type { SearchConfig } from '../../search/config.ts';
+import { duration, percent } from '../../format.ts';
+import { reading } from '../../reading/open.ts';
+import { runRowOf, runStates } from '../../reading/states.ts';
 import type { CheckReport } from '../check.ts';
 import { dbOption, jsonOption } from '../options.ts';
-import { duration, percent, print, printJson, quoted, table } from '../output.ts';
-import { reading } from '../reading.ts';
-import { type RunState, runStates } from '../states.ts';
+import { print, printJson, quoted, table } from '../output.ts';
 
 export const runsCommand = (program: Command) =>
   program
@@ -22,7 +22,7 @@ interface Options {
 }
 
 function runs({ db, json }: Options) {
-  const rows = reading(db, (store) => runStates(store)).map(rowOf);
+  const rows = reading(db, (store) => runStates(store)).map(runRowOf);
   if (json) return printJson(rows);
   if (rows.length === 0) return print(`${db} has no runs yet.`);
   print(
@@ -40,16 +40,6 @@ function runs({ db, json }: Options) {
       { head: 'protocol', value: ({ protocol }) => protocol },
     ]),
   );
-}
-
-function rowOf({ run, sessions, state, reason }: RunState) {
-  const { id, started, proposals, evaluated, bestFitness: best, seconds, protocolKey } = run;
-  const config = run.config as SearchConfig;
-  const { stop, seed, algorithm } = config;
-  return {
-    ...{ id, started, state, reason, proposals, total: stop.proposals, evaluated, best, seconds },
-    ...{ sessions: sessions.length, seed, algorithm, protocol: protocolKey, config },
-  };
 }
 
 /** Prints what a check found; throws a UserError where something is not sound. */

@@ -1,14 +1,13 @@
 import type { Command } from 'commander';
-import type { Store } from '../../../db/store.ts';
-import { describeOutcome } from '../../eval/outcome.ts';
-import { type OutlineNode, outline, treeOf } from '../../graph/outline.ts';
-import { candidateId } from '../../search/ids.ts';
-import { factsOf, findLayerIn, type NamedLayer, readingLayers } from '../layers.ts';
-import { type Ancestor, lineageOf, nameOf } from '../lineage.ts';
+import { estimate, percent } from '../../format.ts';
+import type { OutlineNode } from '../../graph/outline.ts';
+import { type Dossier, dossierOf } from '../../reading/dossier.ts';
+import { describeFacts, type Fact } from '../../reading/facts.ts';
+import type { Ancestor } from '../../reading/lineage.ts';
+import type { EvaluationRecord } from '../../reading/scores.ts';
+import { findLayerIn, readingLayers } from '../layers.ts';
 import { dbOption, jsonOption } from '../options.ts';
-import { estimate, outColours, percent, print, printJson, table } from '../output.ts';
-import { type EvaluationRecord, recordOf, scoreOf } from '../scores.ts';
-import { printable } from '../text.ts';
+import { outColours, print, printJson, table } from '../output.ts';
 
 export const showCommand = (program: Command) =>
   program
@@ -21,99 +20,20 @@ export const showCommand = (program: Command) =>
 function show(text: string, { db, json }: { db: string; json?: true }) {
   const dossier = readingLayers([text], db, (store) => dossierOf(findLayerIn(store, text), store));
   if (json) return printJson(dossier);
-  section('', describeFacts(dossier));
+  section('', [['formula', dossier.formula], ...describeFacts(dossier)]);
   print(`\n${outColours.bold('tree')}`);
   for (const line of dossier.tree) print(`  ${line}`);
   describeNodes(dossier.nodes);
   if (dossier.scores.length > 0) describeScores(dossier);
   if (dossier.evaluations.length > 0) describeEvaluations(dossier.evaluations);
+  describeStability(dossier.evaluations);
   if (dossier.lineage.length > 0) describeLineage(dossier.lineage);
 }
 
-type Dossier = ReturnType<typeof dossierOf>;
-
-/** Everything that is known of a layer. */
-function dossierOf(named: NamedLayer, store: Store | null) {
-  const facts = factsOf(named);
-  const { functionalKey } = facts;
-  const past = store && functionalKey !== null ? store.history.ofFunction(functionalKey) : [];
-  return {
-    ...facts,
-    tree: treeOf(named.layer),
-    nodes: outline(named.layer),
-    candidate: candidateOf(named, store),
-    scores: store && functionalKey !== null ? scoresOf(functionalKey, store) : [],
-    evaluations: past.map(recordOf),
-    lineage: named.candidate && store ? lineageOf(named.candidate, store) : [],
-  };
-}
-
-function candidateOf({ candidate }: NamedLayer, store: Store | null) {
-  if (!candidate) return null;
-  const { run, stored, protocolKey } = candidate;
-  const { origin, outcome, tier, repeat, evaluations, fitness } = stored;
-  const parent =
-    origin.kind === 'mutation' ? (store?.candidates.at(run, origin.parent) ?? null) : null;
-  return {
-    id: candidateId(candidate),
-    origin: origin.kind,
-    parent: parent && nameOf(run, parent),
-    ...{ outcome: outcome.outcome, description: printable(describeOutcome(outcome)) },
-    ...{ tier, repeat, evaluations, fitness, protocol: printable(protocolKey) },
-  };
-}
-
-/** Under every protocol that scored the layer, with the known layers beside it. */
-function scoresOf(functionalKey: string, store: Store) {
-  return store.history.standings(functionalKey).map(({ protocolKey }) => ({
-    protocol: printable(protocolKey),
-    ...scoreOf(functionalKey, protocolKey, store)!,
-    baselines: store.history.baselines(protocolKey).map((baseline) => ({
-      name: printable(baseline.name),
-      ...scoreOf(baseline.functionalKey, protocolKey, store)!,
-    })),
-  }));
-}
-
-type Line = readonly [key: string, value: string];
-
-function section(title: string, lines: readonly Line[]) {
+function section(title: string, lines: readonly Fact[]) {
   if (title) print(`\n${outColours.bold(title)}`);
   const width = Math.max(...lines.map(([key]) => key.length));
   for (const [key, value] of lines) print(`${outColours.bold(key.padEnd(width))}  ${value}`);
-}
-
-function describeFacts(dossier: Dossier): Line[] {
-  const { candidate } = dossier;
-  const lines: Line[] = [
-    ['formula', dossier.formula],
-    ['in the zoo', dossier.zooName ?? 'no'],
-    [
-      'series',
-      dossier.batchIndependent ? 'S (does not depend on the batch)' : 'B (batch-dependent)',
-    ],
-    ['live nodes', String(dossier.liveNodes)],
-    ['functional key', dossier.functionalKey ?? 'none: not finite, or constant'],
-    ['structural key', dossier.structuralKey],
-  ];
-  if (!candidate) return lines;
-  const { parent, origin, outcome, description } = candidate;
-  return [
-    ...lines,
-    ['id', candidate.id],
-    ['made as', parent === null ? `${origin} graph` : `mutation of ${parent}`],
-    ['outcome', `${outcome}: ${description}`],
-    ...describeBasis(candidate),
-    ['protocol', candidate.protocol],
-  ];
-}
-
-/** What an outcome rests on, where that is not one evaluation of its own. */
-function describeBasis({ tier, repeat, evaluations }: NonNullable<Dossier['candidate']>): Line[] {
-  if (evaluations === null || (evaluations === 1 && repeat !== null)) return [];
-  const count = evaluations === 1 ? '1 evaluation' : `${evaluations} evaluations`;
-  if (repeat !== null) return [['rests on', `${count}, the last one its own`]];
-  return [['rests on', `${count} of the same ${tier === 'structural' ? 'graph' : 'function'}`]];
 }
 
 const AXES: Readonly<Record<string, string>> = {
@@ -160,6 +80,27 @@ function describeEvaluations(evaluations: readonly EvaluationRecord[]) {
       { head: 'date', value: ({ at }) => at.slice(0, 16).replace('T', ' ') },
       { head: 'made for', value: ({ madeFor }) => madeFor },
       { head: 'result', value: ({ description }) => description, flexible: true },
+    ]),
+  );
+}
+
+/** What the stability tests of evaluations measured, where there were any. */
+function describeStability(evaluations: readonly EvaluationRecord[]) {
+  const tests = evaluations.flatMap(({ protocol, repeat, perAnchor }) =>
+    perAnchor.flatMap(({ anchor, stability }) =>
+      stability ? [{ protocol, repeat, anchor, ...stability }] : [],
+    ),
+  );
+  if (tests.length === 0) return;
+  print(`\n${outColours.bold('norms of gradients in stability tests')}`);
+  print(
+    table(tests, [
+      { head: 'protocol', value: ({ protocol }) => protocol },
+      { head: 'repeat', value: ({ repeat }) => repeat, align: 'right' },
+      { head: 'anchor', value: ({ anchor }) => anchor },
+      { head: 'greatest', value: (t) => t.greatestNorm.toExponential(1), align: 'right' },
+      { head: 'after steps', value: ({ greatestAt }) => greatestAt, align: 'right' },
+      { head: 'in the end', value: (t) => t.gradientNorm.toExponential(1), align: 'right' },
     ]),
   );
 }

@@ -1,29 +1,20 @@
 import type { Command } from 'commander';
 import type { Store } from '../../../db/store.ts';
-import { UserError } from '../../errors.ts';
 import { OUTCOME_NAMES } from '../../eval/outcome.ts';
-import type { AuditCounts } from '../audits.ts';
-import type { AuditStats, HashingStats } from '../hashing.ts';
-import { countFrom, dbOption, jsonOption } from '../options.ts';
-import {
-  type Column,
-  duration,
-  outColours,
-  percent,
-  points,
-  print,
-  printJson,
-  rate,
-  table,
-} from '../output.ts';
-import { reading } from '../reading.ts';
-import { type RunState, runState } from '../states.ts';
-import { type FrontLayer, type RunStats, statsOf } from '../stats.ts';
+import { duration, percent, points, rate } from '../../format.ts';
+import type { AuditCounts } from '../../reading/audits.ts';
+import type { AuditStats, HashingStats } from '../../reading/hashing.ts';
+import { reading } from '../../reading/open.ts';
+import type { RejectionCounts, RejectionStats } from '../../reading/rejections.ts';
+import { type RunState, runState } from '../../reading/states.ts';
+import { type FrontLayer, type RunStats, statsOf } from '../../reading/stats.ts';
+import { dbOption, jsonOption, runNumberFrom } from '../options.ts';
+import { type Column, outColours, print, printJson, table } from '../output.ts';
 
 export const statsCommand = (program: Command) =>
   program
     .command('stats')
-    .argument('[run]', 'the run; by default the youngest', countFrom('The run', 1e15))
+    .argument('[run]', 'the run; by default the youngest', runNumberFrom('The run'))
     .addOption(dbOption())
     .addOption(jsonOption())
     .action(stats);
@@ -46,9 +37,7 @@ function chosen(store: Store, id: number | undefined): RunState | null {
   if (wanted === null) return null;
   const found = runState(store, wanted);
   if (found) return found;
-  throw new UserError(
-    `There is no run ${wanted} in ${store.path}; it has ${store.runs.count()} runs.`,
-  );
+  throw store.noRun(wanted);
 }
 
 const titled = (title: string, body: string) => `\n${outColours.bold(title)}\n${body}`;
@@ -150,11 +139,7 @@ function audits({ audits, hashing: { hits } }: RunStats): string {
     { head: 'differ', value: ([, { differs }]) => differs, align: 'right' },
     { head: 'one rejected', value: ([, { rejected }]) => rejected, align: 'right' },
     { head: 'open', value: ([, { open }]) => open, align: 'right' },
-    {
-      head: 'false',
-      value: ([, { rate }]) => (rate === null ? '?' : percent(rate)),
-      align: 'right',
-    },
+    { head: 'false', value: ([, { rate }]) => describeRate(rate), align: 'right' },
     { head: '95 %', value: ([, { interval }]) => describeInterval(interval) },
   ]);
   return titled(
@@ -162,6 +147,8 @@ function audits({ audits, hashing: { hits } }: RunStats): string {
     `${body}\n${describeNoise(audits)}`,
   );
 }
+
+const describeRate = (rate: number | null): string => (rate === null ? '?' : percent(rate));
 
 const describeInterval = (interval: readonly [number, number] | null): string =>
   interval === null ? '?' : `${(100 * interval[0]).toFixed(2)} to ${percent(interval[1])}`;
@@ -173,6 +160,45 @@ function describeNoise({ noise, repeated: { evaluations, graphs } }: AuditStats)
   const sigma = (100 * noise.sigma).toFixed(2);
   return `one evaluation is off by σ = ${sigma} points (${from}); those differ that lie further apart than 3·√2·σ, or more where σ or the score is of few evaluations`;
 }
+
+function rejections({ rejections }: RunStats): string {
+  const { both } = rejections;
+  if (both.audits === 0)
+    return titled(
+      'Rejections',
+      `none of ${both.rejected} by early tests was trained to the end (setting rejectionAudit)`,
+    );
+  const body = table(byTest(rejections), [
+    { head: 'rejected by', value: ([name]) => name },
+    { head: 'rejections', value: ([, { rejected }]) => rejected, align: 'right' },
+    { head: 'audits', value: ([, { audits }]) => audits, align: 'right' },
+    { head: 'top decile', value: ([, { top }]) => top, align: 'right' },
+    { head: 'below', value: ([, { below }]) => below, align: 'right' },
+    { head: 'diverged', value: ([, { diverged }]) => diverged, align: 'right' },
+    { head: 'open', value: ([, { open }]) => open, align: 'right' },
+    { head: 'share', value: ([, { rate }]) => describeRate(rate), align: 'right' },
+    { head: '95 %', value: ([, { interval }]) => describeInterval(interval) },
+  ]);
+  return titled(
+    `Rejections: ${both.audits} of ${both.rejected} trained to the end all the same`,
+    `${body}\n${describeDecile(rejections)}`,
+  );
+}
+
+/** Of the tests that rejected anything, and of both where both did. */
+function byTest({ tests, both }: RejectionStats): (readonly [string, RejectionCounts])[] {
+  const all = [
+    ['quality', tests['low-quality']],
+    ['stability', tests.unstable],
+  ] as const;
+  const found = all.filter(([, { rejected }]) => rejected > 0);
+  return found.length > 1 ? [...found, ['both', both]] : found;
+}
+
+const describeDecile = ({ decile, trained, seconds }: RejectionStats): string =>
+  decile === null
+    ? `the run trained no proposal to the end that these could be compared with; they took ${duration(seconds)}`
+    : `the top decile of the ${trained} proposals that the run trained to the end begins at ${(100 * decile).toFixed(2)} %; the audits took ${duration(seconds)}`;
 
 const time = (iso: string | null) => (iso === null ? '' : iso.slice(0, 19).replace('T', ' '));
 
@@ -258,6 +284,7 @@ const SECTIONS = [
   funnel,
   cache,
   audits,
+  rejections,
   work,
   sessions,
   baselines,

@@ -1,6 +1,7 @@
 import { createLogUpdate } from 'log-update';
 import type { DataFile } from '../../eval/data-sources.ts';
-import { bytes, clip, duration, note } from '../output.ts';
+import { bytes, clip, duration } from '../../format.ts';
+import { note } from '../output.ts';
 
 const LIVE_FRAME_SECONDS = 0.1;
 const PLAIN_PAUSE_SECONDS = 10;

@@ -5,8 +5,8 @@ import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../../errors.ts';
 import { isRecord } from '../../eval/settings.ts';
+import { printable } from '../../format.ts';
 import { explainedFile, makeFolder } from '../files.ts';
-import { printable } from '../text.ts';
 import { sizeOf, TransferFailure, transfer } from './transfer.ts';
 
 /** A file of the net whose content is known. */

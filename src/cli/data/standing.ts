@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { dataFolder } from '../../eval/data-folder.ts';
 import type { DatasetSource } from '../../eval/data-sources.ts';
-import { bytes } from '../output.ts';
+import { bytes } from '../../format.ts';
 import { partOf } from './download.ts';
 
 /** A data set, and how much of it is here. */

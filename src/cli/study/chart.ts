@@ -37,6 +37,12 @@ interface Axis {
   readonly log?: true;
 }
 
+/** A value to compare with, drawn across a panel. */
+export interface Rule {
+  readonly label: string;
+  readonly value: number;
+}
+
 /** Colours that people who see few of them tell apart, also in grey (Okabe and Ito 2008), without its yellow. */
 export const COLOURS = [
   '#000000',
@@ -106,8 +112,14 @@ export function linesPanel(
   place: Place,
   title: string,
   series: readonly Series[],
-  axes: { readonly x: Axis; readonly y: Axis; readonly dots?: true },
+  axes: {
+    readonly x: Axis;
+    readonly y: Axis;
+    readonly dots?: true;
+    readonly rules?: readonly Rule[];
+  },
 ) {
+  const { rules = [] } = axes;
   const xs = series.flatMap(({ points }) => points.map(({ x }) => x));
   // Curves begin far below where they end, which is what matters.
   const start = axes.dots ? 0 : BEGINNING * Math.max(...xs);
@@ -118,13 +130,40 @@ export function linesPanel(
       { name: 'x', type: 'linear', range: [0, place.width], domain: [0, Math.max(...xs)] },
       {
         ...{ name: 'y', type: 'linear', range: [place.height, 0], zero: false, clamp: true },
-        ...{ domain: domainOf(seen), nice: true },
+        ...{ domain: domainOf([...seen, ...rules.map(bare)]), nice: true },
       },
     ],
     axes: [axis('bottom', axes.x, false), axis('left', axes.y, true)],
-    marks: series.flatMap((one) => (axes.dots ? dottedMarks(one) : bandedMarks(one))),
+    marks: [
+      ...rules.flatMap((rule, i) => acrossMarks(rule, i, place.width)),
+      ...series.flatMap((one) => (axes.dots ? dottedMarks(one) : bandedMarks(one))),
+    ],
   });
 }
+
+const bare = ({ value }: { readonly value: number }): Ranged => ({
+  value,
+  low: value,
+  high: value,
+});
+
+const RULE = { stroke: { value: '#777777' }, strokeDash: { value: [1, 2] } };
+const LABEL = { fontSize: { value: 9 }, fill: { value: '#666666' } };
+
+/** A rule from left to right, with its label above it; the labels of close rules lie side by side. */
+function acrossMarks({ label, value }: Rule, i: number, width: number): object[] {
+  const y = { scale: 'y', value };
+  const words = { ...text({ x: 4 + i * LABEL_WIDTH, y: 0 }, label, LABEL) };
+  return [
+    {
+      ...{ type: 'rule', name: `rule-${i}`, description: label },
+      encode: { enter: { x: { value: 0 }, x2: { value: width }, y, ...RULE } },
+    },
+    { ...words, encode: { enter: { ...words.encode.enter, y: { ...y, offset: -3 } } } },
+  ];
+}
+
+const LABEL_WIDTH = 70;
 
 /** Lines alone, each point with one value; both axes span what the points do. */
 export function plainPanel(
@@ -249,6 +288,62 @@ export function barsPanel(place: Place, title: string, bars: readonly Bar[], x: 
   });
 }
 
+export interface Row extends Ranged {
+  readonly name: string;
+  readonly label: string;
+  readonly colour: string;
+  /** What the value is the mean of. */
+  readonly parts: readonly number[];
+}
+
+/** A row for each mean, with its interval and what it is the mean of; the axis spans what there is. */
+export function rangesPanel(place: Place, title: string, rows: readonly Row[], x: Axis) {
+  const seen = rows.flatMap((row) => [row, ...row.parts.map((value) => bare({ value }))]);
+  const y = { scale: 'y', field: 'label', band: 0.5 };
+  return panel(place, title, {
+    data: rows.flatMap(({ parts, ...row }) => [
+      { name: row.name, values: [row] },
+      { name: `${row.name}-parts`, values: parts.map((value) => ({ value, label: row.label })) },
+    ]),
+    scales: [
+      {
+        ...{ name: 'x', type: 'linear', range: [0, place.width], zero: false, clamp: true },
+        ...{ domain: domainOf(seen), nice: true },
+      },
+      {
+        ...{ name: 'y', type: 'band', range: [0, place.height], padding: 0.25 },
+        domain: rows.map(({ label }) => label),
+      },
+    ],
+    axes: [axis('bottom', x, true), axis('left', { title: '' }, false)],
+    marks: rows.flatMap((row) => rangeMarks(row, y)),
+  });
+}
+
+const rangeMarks = ({ name, colour, label }: Row, y: object): object[] => {
+  const x = { scale: 'x', field: 'value' };
+  const dot = (from: string, more: object) => ({
+    ...{ type: 'symbol', from: { data: from } },
+    encode: { enter: { x, y, ...more } },
+  });
+  return [
+    dot(`${name}-parts`, { stroke: { value: colour }, fillOpacity: { value: 0 } }),
+    {
+      ...{ type: 'rule', from: { data: name } },
+      encode: {
+        enter: {
+          ...{ x: { scale: 'x', field: 'low' }, x2: { scale: 'x', field: 'high' }, y },
+          ...{ stroke: { value: colour }, strokeWidth: { value: 2 } },
+        },
+      },
+    },
+    {
+      ...dot(name, { fill: { value: colour }, size: { value: 60 } }),
+      ...{ name: `mean-${name}`, description: label },
+    },
+  ];
+};
+
 const LEGEND_ROW = 18;
 
 /** What the lines of several panels mean, from top to bottom at `x`, `y`. */
@@ -272,19 +367,3 @@ export const legend = (series: readonly Omit<Series, 'points'>[], x: number, y: 
       text({ x: x + 30, y: row }, label, { baseline: { value: 'middle' } }),
     ];
   });
-
-/** The panels as SVG on white; the same for the same panels, to the last byte. */
-export async function svgOf(
-  size: { readonly width: number; readonly height: number },
-  marks: readonly object[],
-): Promise<string> {
-  // Loaded here, since it takes longer than most commands do, and few need it.
-  const vega = await import('vega');
-  const spec = { ...size, padding: 0, background: 'white', autosize: 'none', marks };
-  const view = new vega.View(vega.parse(spec), { renderer: 'none' });
-  try {
-    return `${await view.toSVG()}\n`;
-  } finally {
-    view.finalize();
-  }
-}

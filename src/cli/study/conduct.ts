@@ -4,20 +4,21 @@ import { UserError } from '../../errors.ts';
 import { checkDataset } from '../../eval/data.ts';
 import { protocolKey } from '../../eval/protocol.ts';
 import { isRecord } from '../../eval/settings.ts';
-import { hostPool } from '../../search/pool.ts';
-import { type Collisions, collisionsAt, sampleFunctions } from '../../search/study/collisions.ts';
-import { type HashingStudy, plannedRuns } from '../../search/study/hashing.ts';
+import { duration, percent } from '../../format.ts';
+import { poolFor } from '../../search/spread-pool.ts';
+import type { Pause } from '../../search/study/collisions.ts';
 import {
+  type Fresh,
+  freshKey,
   type Measured,
   measureQuality,
-  qualityKey,
   qualityProtocol,
 } from '../../search/study/quality.ts';
 import { resultOf } from '../../search/study/result.ts';
 import { type RunContext, runToBudget } from '../../search/study/runs.ts';
+import type { Study } from '../../search/study/study.ts';
 import { readJson, writeWhole } from '../files.ts';
-import { duration, percent } from '../output.ts';
-import type { Finding, Findings } from './data.ts';
+import type { Finding, Findings } from './summary.ts';
 
 export interface Conditions {
   readonly workers: number;
@@ -26,6 +27,11 @@ export interface Conditions {
   readonly say: (text: string) => void;
 }
 
+/** What a study does besides its runs, in the thread of the program. */
+export type Rest<More> = (
+  work: Pick<Conditions, 'say'> & { readonly pause: Pause },
+) => Promise<More>;
+
 /** Thrown within a study to end it when its signal has come; nobody outside sees it. */
 class Interrupted extends Error {}
 
@@ -33,19 +39,24 @@ class Interrupted extends Error {}
  * Conducts a study, or what is left of it: all that is done is kept in its folder, which must be there.
  * Null where the signal ended it.
  */
-export async function conduct(
-  study: HashingStudy,
+export async function conduct<More>(
+  study: Study,
   conditions: Conditions,
-): Promise<Findings | null> {
+  rest: Rest<More>,
+): Promise<(Findings & More) | null> {
   const { dataset } = study.base.protocol;
   checkDataset(dataset.name);
-  const { workers, signal } = conditions;
+  const { workers, signal, say } = conditions;
+  const pause = (): Promise<void> =>
+    new Promise((resolve, reject) =>
+      setImmediate(() => (signal.aborted ? reject(new Interrupted()) : resolve())),
+    );
   try {
-    const pool = hostPool({ dataset, workers });
+    const pool = poolFor(study.base.protocol, workers);
     try {
       const runs = await allRuns(study, { ...conditions, pool });
       const quality = await allQuality(study, runs, { ...conditions, pool });
-      return { runs, quality, ...(await allCollisions(study, conditions)) };
+      return { runs, quality, ...(await rest({ say, pause })) };
     } finally {
       await pool.close();
     }
@@ -57,8 +68,7 @@ export async function conduct(
 
 type Work = Conditions & RunContext;
 
-async function allRuns(study: HashingStudy, work: Work): Promise<Finding[]> {
-  const planned = plannedRuns(study);
+async function allRuns({ runs: planned }: Study, work: Work): Promise<Finding[]> {
   const findings: Finding[] = [];
   let [worked, seconds] = [0, 0];
   for (const [i, run] of planned.entries()) {
@@ -80,25 +90,21 @@ async function allRuns(study: HashingStudy, work: Work): Promise<Finding[]> {
   return findings;
 }
 
-/** Fresh evaluations of every run's best layer, those that several runs found once. */
-async function allQuality(
-  { base, folder }: HashingStudy,
-  runs: readonly Finding[],
-  work: Work,
-): Promise<Measured> {
+/** Fresh evaluations of the known layers and of every run's best layer; those that several runs share are made once. */
+async function allQuality(study: Study, runs: readonly Finding[], work: Work): Promise<Measured> {
+  const { base, folder } = study;
   const protocol = qualityProtocol(base.protocol);
   const file = join(folder, 'quality.json');
   const measured: Record<string, readonly number[]> = {
     ...measuredIn(file, protocolKey(protocol)),
   };
-  const layers = new Map(
-    runs.flatMap(({ result: { best } }) => (best ? [[qualityKey(best.genome), best.genome]] : [])),
-  );
+  const wanted = [...knownFresh(study), ...runs.flatMap(bestFresh)];
+  const layers = new Map(wanted.map((fresh) => [freshKey(fresh), fresh]));
   let done = 0;
-  for (const [key, genome] of layers) {
+  for (const [key, layer] of layers) {
     done++;
     if (measured[key]) continue;
-    const fresh = await measureQuality(genome, protocol, work);
+    const fresh = await measureQuality(layer, protocol, work);
     if (fresh === null) throw new Interrupted();
     measured[key] = fresh;
     writeWhole(file, JSON.stringify({ protocol: protocolKey(protocol), measured }));
@@ -108,6 +114,15 @@ async function allQuality(
   return measured;
 }
 
+const bestFresh = ({ planned, result: { best } }: Finding): Fresh[] =>
+  best ? [{ genome: best.genome, seed: planned.freshSeed }] : [];
+
+/** The known layers with the seeds of all runs. */
+const knownFresh = ({ known, runs }: Study): Fresh[] =>
+  [...new Set(runs.map(({ freshSeed }) => freshSeed))].flatMap((seed) =>
+    known.map(({ genome }) => ({ genome, seed })),
+  );
+
 /** What was measured under this protocol before. */
 function measuredIn(file: string, protocol: string): Measured {
   if (!existsSync(file)) return {};
@@ -115,24 +130,4 @@ function measuredIn(file: string, protocol: string): Measured {
   if (!isRecord(stored) || !isRecord(stored.measured))
     throw new UserError(`${file} was not written by evolayer; delete it, and go on.`, 1);
   return stored.protocol === protocol ? (stored.measured as Measured) : {};
-}
-
-async function allCollisions(
-  { base, bits, sample: structures }: HashingStudy,
-  { signal, say }: Conditions,
-): Promise<Pick<Findings, 'sample' | 'collisions'>> {
-  const pause = (): Promise<void> =>
-    new Promise((resolve, reject) =>
-      setImmediate(() => (signal.aborted ? reject(new Interrupted()) : resolve())),
-    );
-  if (bits.length === 0)
-    return { sample: { drawn: 0, structures: 0, functions: [] }, collisions: [] };
-  say(`drawing ${structures} different graphs`);
-  const sample = await sampleFunctions(structures, base, pause);
-  const collisions: Collisions[] = [];
-  for (const m of bits) {
-    say(`keys of ${m} bits for ${sample.functions.length} functions`);
-    collisions.push(await collisionsAt(m, sample, pause));
-  }
-  return { sample, collisions };
 }

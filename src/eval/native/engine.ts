@@ -1,8 +1,18 @@
+import type { LayerGraph } from '../../graph/graph.ts';
 import type { Engine, Session, TrainingSetup } from '../engine.ts';
-import type { Network } from '../network.ts';
+import type { ImageShape, Network } from '../network.ts';
 import { compile, type Fill, type Plan, type WorkingSet } from './compile.ts';
 import { chooseVariant, type Handle, lanesOf, Machine, type Variant } from './machine.ts';
 import { segments } from './segments.ts';
+
+/**
+ * Raised whenever the compiler or the kernels come to other bits, so that scores from before and after are not taken
+ * for the same, and no run goes on half and half. Databases from before there was one name none.
+ */
+const REVISION = 2;
+
+/** The arithmetic of a kernel variant: `Engine.numerics`. */
+export const nativeNumerics = (variant: Variant): string => `native/${variant}/${REVISION}`;
 
 /**
  * The engine of compiled layers and hand-written kernels; one thread per session. `variant` names a kernel
@@ -12,17 +22,29 @@ import { segments } from './segments.ts';
  */
 export function nativeEngine(variant?: Variant, workingSet?: WorkingSet): Engine {
   const chosen = chooseVariant(variant);
+  const open = (network: Network, layer: LayerGraph, setup: TrainingSetup) =>
+    new NativeSession(
+      network,
+      setup,
+      compile(network, layer, setup, lanesOf(chosen), workingSet),
+      chosen,
+    );
   return {
-    numerics: `native/${chosen}`,
-    open: (network, layer, setup) =>
-      new NativeSession(
-        network,
-        setup,
-        compile(network, layer, setup, lanesOf(chosen), workingSet),
-        chosen,
-      ),
+    numerics: nativeNumerics(chosen),
+    open: (network, layer, setup, whole = network) => {
+      const training = open(network, layer, setup);
+      if (sameSize(whole.image, network.image)) return training;
+      const batch = Math.min(setup.batch, INFERENCE_BATCH);
+      return new SessionOfTwoSizes(training, open(whole, layer, { ...setup, batch }));
+    },
   };
 }
+
+/** Inference takes any number of images; so many at once are enough to be fast, and larger ones than those that train need no memory for more. */
+const INFERENCE_BATCH = 32;
+
+const sameSize = (a: ImageShape, b: ImageShape): boolean =>
+  a.height === b.height && a.width === b.width;
 
 class NativeSession implements Session {
   readonly #plan: Plan;
@@ -101,6 +123,15 @@ class NativeSession implements Session {
     this.#machine.close();
   }
 
+  /** Takes over what another session of the same network, for images of whatever size, has learnt. */
+  adopt(other: NativeSession): void {
+    this.#floats.set(other.parameters(), this.#plan.parameters);
+    this.#plan.moving.forEach(({ offset, floats }, i) => {
+      const from = other.#plan.moving[i]!.offset;
+      this.#floats.set(other.#floats.subarray(from, from + floats), offset);
+    });
+  }
+
   /** Returns the mean loss. */
   #forwardAndBackward(images: Float32Array, labels: Uint8Array): number {
     if (labels.length !== this.#batch)
@@ -143,5 +174,42 @@ class NativeSession implements Session {
   #fill(fills: readonly Fill[]): void {
     for (const { offset, floats, value } of fills)
       this.#floats.fill(value, offset, offset + floats);
+  }
+}
+
+/** Trains on images of one size, and evaluates on those of another. */
+class SessionOfTwoSizes implements Session {
+  readonly #training: NativeSession;
+  readonly #inference: NativeSession;
+
+  constructor(training: NativeSession, inference: NativeSession) {
+    this.#training = training;
+    this.#inference = inference;
+  }
+
+  load(parameters: Float32Array): void {
+    this.#training.load(parameters);
+  }
+
+  parameters(): Float32Array {
+    return this.#training.parameters();
+  }
+
+  trainStep(images: Float32Array, labels: Uint8Array, learningRate: number): number {
+    return this.#training.trainStep(images, labels, learningRate);
+  }
+
+  gradients(images: Float32Array, labels: Uint8Array) {
+    return this.#training.gradients(images, labels);
+  }
+
+  evaluate(images: Float32Array, labels: Uint8Array) {
+    this.#inference.adopt(this.#training);
+    return this.#inference.evaluate(images, labels);
+  }
+
+  close(): void {
+    this.#training.close();
+    this.#inference.close();
   }
 }

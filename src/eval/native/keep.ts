@@ -28,6 +28,10 @@ const TRAFFIC = { cached: 12, streamed: 40 };
 /** Floats of the largest tensor of which a handful stays in cache. */
 const CACHED_FLOATS = 1 << 19;
 
+/** Whether tensors are too large to stay in cache. */
+export const isStreamed = ({ batch, height, width, channels }: LayerShape): boolean =>
+  batch * height * width * channels > CACHED_FLOATS;
+
 /**
  * Decides which spatial values later programs load instead of computing them again, and says so in `keeps` of the
  * passes that compute them first. `programs` run one after another.
@@ -42,8 +46,7 @@ export function keepValues(
   shape: LayerShape,
   wholeImages: boolean,
 ): { programs: Phase[][]; kept: Kept[] } {
-  const floats = shape.batch * shape.height * shape.width * shape.channels;
-  const traffic = floats > CACHED_FLOATS ? TRAFFIC.streamed : TRAFFIC.cached;
+  const traffic = TRAFFIC[isStreamed(shape) ? 'streamed' : 'cached'];
   const phases = programs.flat();
   const owner = new Map<number, number>();
   const loads = new Map<number, number>();

@@ -5,13 +5,13 @@ import {
   type TrainingOutput,
   trainingGraph,
 } from '../../graph/adjoint.ts';
-import { hasBatch, type LayerShape } from '../../graph/extent.ts';
-import type { LayerGraph } from '../../graph/graph.ts';
+import { channelAxis, hasBatch, type LayerShape } from '../../graph/extent.ts';
+import type { LayerGraph, Node } from '../../graph/graph.ts';
 import { moments } from '../../graph/ops.ts';
 import type { LayerParameter } from '../network.ts';
 import { type Arena, align } from './arena.ts';
 import { type Operand, type ProgramWriter, type Tensor, tensorFloats } from './encode.ts';
-import { type Kept, keepValues } from './keep.ts';
+import { isStreamed, type Kept, keepValues } from './keep.ts';
 import { argsOf, isSpatial, lower, type MachineGraph } from './lower.ts';
 import { type Phase, schedule } from './schedule.ts';
 import { type Binding, emitPhase, emitSmall, holdsImages, type Target } from './sweep.ts';
@@ -19,10 +19,7 @@ import { type Binding, emitPhase, emitSmall, holdsImages, type Target } from './
 const GRADIENT = { v0: 'dv0', v1: 'dv1', gamma: 'dgamma', beta: 'dbeta' } as const;
 
 /** A candidate layer compiled for one shape of feature map; it may fill several slots of a network. */
-export interface CompiledLayer {
-  readonly shape: LayerShape;
-  /** Least multiple of channels and lanes: the floats of a slot. */
-  readonly period: number;
+export interface CompiledLayer extends Sizes {
   readonly training: MachineGraph<TrainingOutput>;
   readonly forward: readonly Phase[];
   readonly backward: readonly Phase[];
@@ -34,6 +31,15 @@ export interface CompiledLayer {
   readonly keptValues: readonly Kept[];
   /** The raw batch statistics behind the moving statistics, and where those start. */
   readonly statistics: readonly { readonly node: number; readonly initial: number }[];
+}
+
+/** What follows from the shape at once. */
+interface Sizes {
+  readonly shape: LayerShape;
+  /** Least multiple of channels and lanes: the floats of a slot. */
+  readonly period: number;
+  /** Floats of all slots of a program together. */
+  readonly slotFloats: number;
 }
 
 /** What of a layer's compilation does not depend on the shape: its graphs. */
@@ -77,18 +83,17 @@ export function compileLayer(
     gradients,
     new Set([...leaves, ...computed]),
   );
-  const period = leastCommonMultiple(shape.channels, lanes);
+  const sizes = sizesOf({ training, inference }, shape, lanes);
   const kept = keepValues(
     training,
     { ...store, dx: outputs.dx },
     [forward, backward],
     shape,
-    holdsImages(shape, period),
+    holdsImages(shape, sizes.period),
   );
   const readLater = new Set([...inputsOf(training, backward), ...gradients, ...raw]);
   return {
-    shape,
-    period,
+    ...sizes,
     training,
     forward: kept.programs[0]!,
     backward: kept.programs[1]!,
@@ -103,6 +108,60 @@ export function compileLayer(
     kept: computed.filter((id) => readLater.has(id)),
     statistics,
   };
+}
+
+/**
+ * Says of a shape what the compilation of a layer depends on: what it makes for one shape, it makes for all of which
+ * this is the same, but for their sizes. Channels that never meet count by the size of the tensors alone.
+ */
+export function kindOf(
+  graphs: Pick<ReturnType<typeof graphsOf>, 'training' | 'inference'>,
+  shape: LayerShape,
+  lanes: number,
+): string {
+  const { batch, height, width, channels, groups } = shape;
+  const isPerChannel = [...graphs.training.nodes, ...graphs.inference.nodes].every(keepsChannels);
+  if (!isPerChannel) return `${batch} ${height} ${width} ${channels} ${groups}`;
+  const fits = holdsImages(shape, leastCommonMultiple(channels, lanes));
+  return `${batch} ${height * width} ${fits} ${isStreamed(shape)}`;
+}
+
+/** Whether a node, or the number it stands for, has nothing to do with how many channels there are. */
+function keepsChannels(node: Node): boolean {
+  switch (node.op) {
+    case 'mean':
+    case 'rms':
+    case 'std':
+      return node.index === 'bwh' || node.index === 'wh';
+    case 'moving':
+      return channelAxis(node.extent) === 'c';
+    case 'sumTo':
+      return channelAxis(node.to) === 'c';
+    case 'perElement':
+      return channelAxis(node.from) === channelAxis(node.to) && channelAxis(node.to) !== 'g';
+    default:
+      return true;
+  }
+}
+
+/** The same layer for another shape of the same kind. */
+export const resized = (layer: CompiledLayer, shape: LayerShape, lanes: number): CompiledLayer => ({
+  ...layer,
+  ...sizesOf(layer, shape, lanes),
+});
+
+function sizesOf(
+  { training, inference }: Pick<CompiledLayer, 'training' | 'inference'>,
+  shape: LayerShape,
+  lanes: number,
+): Sizes {
+  const period = leastCommonMultiple(shape.channels, lanes);
+  const floats = ({ nodes }: MachineGraph<string>) =>
+    nodes.reduce(
+      (sum, node) => sum + (isSpatial(node) ? 0 : slotFloats(node, shape.batch, period)),
+      0,
+    );
+  return { shape, period, slotFloats: align(Math.max(floats(training), floats(inference))) };
 }
 
 function leastCommonMultiple(a: number, b: number): number {
@@ -159,16 +218,7 @@ export interface Scratch {
 /** Floats of scratch that any program of the layer may need: slots, and then kept values that do not last. */
 export function scratchFloats(layer: CompiledLayer): number {
   const passing = layer.keptValues.filter(({ lasting }) => !lasting).length;
-  return scratchSlotFloats(layer) + passing * align(keptFloats(layer));
-}
-
-function scratchSlotFloats({ training, inference, shape, period }: CompiledLayer): number {
-  const floats = ({ nodes }: MachineGraph<string>) =>
-    nodes.reduce(
-      (sum, node) => sum + (isSpatial(node) ? 0 : slotFloats(node, shape.batch, period)),
-      0,
-    );
-  return align(Math.max(floats(training), floats(inference)));
+  return layer.slotFloats + passing * align(keptFloats(layer));
 }
 
 const keptFloats = ({ shape }: CompiledLayer): number =>
@@ -316,7 +366,7 @@ export class PlacedLayer {
 function keptTensors(layer: CompiledLayer, scratch: Scratch, arena: Arena): Map<number, Tensor> {
   const { height, width, channels } = layer.shape;
   const floats = keptFloats(layer);
-  let next = scratch.slots + scratchSlotFloats(layer);
+  let next = scratch.slots + layer.slotFloats;
   const place = (lasting: boolean): number => {
     if (lasting) return arena.allocate(floats);
     next += align(floats);

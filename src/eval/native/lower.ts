@@ -182,6 +182,11 @@ class Lowering {
     if (positive !== undefined)
       return this.map('neg', [this.#spatialSum(positive, scope, combined, to)]);
     // A factor without space leaves the sum over space.
+    const parts = this.#rectified(a);
+    if (parts) {
+      const [sum, rest] = parts.map((part) => this.#spatialSum(part, scope, combined, to));
+      return this.#sum(sum!, rest!);
+    }
     const factor = this.#slotFactor(a);
     if (!factor) return this.#fold(a, scope, combined, to);
     const perChannel = hasBatch(this.#extent(factor.slot)) || combined > 1;
@@ -189,6 +194,31 @@ class Lowering {
     const sum = this.#spatialSum(factor.rest, hasBatch(inner) ? 'image' : scope, 1, inner);
     const product = this.map('mul', [sum, factor.slot]);
     return inner === to ? product : this.sumTo(product, 'bc', to);
+  }
+
+  /**
+   * The gradient of γ in γ·max(t + s, 0) + β, where s has no space: g·max(t + s, 0) = h·t + h·s with
+   * h = g·step(t + s, 0), which the gradients of t and s want anyway. Not where t + s is −∞.
+   */
+  #rectified(a: number): [number, number] | undefined {
+    if (!this.#isProduct(a)) return undefined;
+    const [p, q] = argsOf(this.nodes[a]!) as [number, number];
+    for (const [g, max] of [
+      [p, q],
+      [q, p],
+    ] as const) {
+      const node = this.nodes[max]!;
+      if (node.kind !== 'map' || node.code !== 'max') continue;
+      const [x, y] = node.args as [number, number];
+      const [argument, zero] = this.#isConstant(x, 0) ? [y, x] : [x, y];
+      const sum = this.nodes[argument]!;
+      if (!this.#isConstant(zero, 0) || sum.kind !== 'map' || sum.code !== 'add') continue;
+      const [t, s] = this.#spatial(sum.args[0]!) ? sum.args : [sum.args[1]!, sum.args[0]!];
+      if (!this.#spatial(t!) || this.#spatial(s!)) continue;
+      const gated = this.#product(g, this.map('step', [argument, zero]));
+      return [this.#product(gated, t!), this.#product(gated, s!)];
+    }
+    return undefined;
   }
 
   #fold(a: number, scope: Scope, combined: number, extent: Extent): number {
@@ -304,11 +334,27 @@ class Lowering {
     if (this.#isConstant(b, 0)) return a;
     const [na, nb] = [this.#negated(a), this.#negated(b)];
     if (na !== undefined && nb !== undefined) return this.map('neg', [this.#sum(na, nb)]);
-    if (nb !== undefined) return this.#put('sub', [a, nb]);
+    if (nb !== undefined) return this.#joined('sub', a, nb) ?? this.#put('sub', [a, nb]);
     const merged = this.#mergedAffine(a, b);
     if (merged !== undefined) return merged;
     if (na !== undefined) return this.#put('sub', [b, na]);
-    return this.#put('add', a < b ? [a, b] : [b, a]);
+    const joined = this.#joined('add', a, b) ?? this.#joined('add', b, a);
+    return joined ?? this.#put('add', a < b ? [a, b] : [b, a]);
+  }
+
+  /** A value without space joins a product, which it then costs no record of its own: (p ± q) + s = (p + s) ± q. */
+  #joined(code: 'add' | 'sub', a: number, slot: number): number | undefined {
+    const node = this.nodes[a]!;
+    if (this.#spatial(slot) || node.kind !== 'map' || !isSpatial(node)) return undefined;
+    const [p, q] = node.args as [number, number];
+    const isSum = node.code === 'add' || node.code === 'sub';
+    if (!isSum || !this.#isProduct(p) || !this.#isProduct(q)) return undefined;
+    return this.#put(node.code, [this.#put(code, [p, slot]), q]);
+  }
+
+  #isProduct(a: number): boolean {
+    const node = this.nodes[a]!;
+    return node.kind === 'map' && node.code === 'mul' && isSpatial(node);
   }
 
   /**

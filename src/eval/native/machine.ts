@@ -29,6 +29,21 @@ interface Addon {
 /** Says how large the network was. Another time, or with less beside it, there may be enough. */
 export class NotEnoughMemory extends UserError {}
 
+/** The addon cannot be loaded: it was not built, or not for this machine. */
+export class NoAddon extends UserError {
+  /** In one line. */
+  readonly reason: string;
+
+  constructor(reason: string, cause: unknown) {
+    super(
+      `The native engine cannot be loaded (${reason}); build it with \`npm run build\`, which needs make and a C++ compiler.`,
+      1,
+      { cause },
+    );
+    this.reason = reason;
+  }
+}
+
 /** What the addon says where the system gives no memory. */
 const REFUSED = 'not enough memory';
 
@@ -44,17 +59,13 @@ function addon(): Addon {
     const load = require('node-gyp-build') as (root: string) => Addon;
     loaded = load(packageRoot());
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0];
-    throw new UserError(
-      `The native engine cannot be loaded (${reason}); build it with \`npm run build\`, which needs make and a C++ compiler.`,
-      1,
-      { cause: error },
-    );
+    const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+    throw new NoAddon(reason, error);
   }
   return loaded;
 }
 
-/** The variants that this CPU runs, best first. Throws a UserError where the addon cannot be loaded. */
+/** The variants that this CPU runs, best first. Throws NoAddon where the addon cannot be loaded. */
 export const variants = (): Variant[] =>
   addon()
     .variants()

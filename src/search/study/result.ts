@@ -24,6 +24,8 @@ export interface RunResult {
   readonly withFunction: number;
   /** Those that caused an evaluation, to the end or up to a rejection. */
   readonly evaluated: number;
+  /** Those of them that were trained to the end. */
+  readonly trained: number;
   /** Those that took over how an earlier one ended, by the key that recognised it. */
   readonly hits: { readonly structural: number; readonly functional: number };
   /** Those that were recognised and evaluated once more. */
@@ -38,19 +40,21 @@ export interface RunResult {
 }
 
 /** Reads what came of a run that `runToBudget` has ended. */
-export function resultOf({ path, config, budget }: StudyRun): RunResult {
+export function resultOf(planned: StudyRun): RunResult {
+  const { path, config } = planned;
   const store = openStore(path, { readonly: true });
   try {
     const run = runIn(store, config);
     if (!run) throw new Error(`internal: ${path} holds no run`);
-    return read(store, run.id, config, budget);
+    return read(store, run.id, planned);
   } finally {
     store.close();
   }
 }
 
-function read(store: Store, run: number, config: SearchConfig, budget: number): RunResult {
-  const spending = new Spending(store, config, budget);
+function read(store: Store, run: number, planned: StudyRun): RunResult {
+  const { config } = planned;
+  const spending = new Spending(store, planned);
   spending.count(run);
   const { spent, last } = spending;
   const within = (index: number) => last === null || index <= last;
@@ -66,6 +70,7 @@ function read(store: Store, run: number, config: SearchConfig, budget: number): 
     proposals: own.length,
     withFunction: own.filter(({ functionalKey }) => functionalKey !== null).length,
     evaluated: evaluated.length,
+    trained: spent.filter(({ index, trained }) => index >= 0 && trained).length,
     hits: {
       structural: cached.filter(({ tier }) => tier === 'structural').length,
       functional: cached.filter(({ tier }) => tier === 'functional').length,

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Run } from '../../../db/runs.ts';
-import { openStore, type Store } from '../../../db/store.ts';
+import { type Store, usingStore } from '../../../db/store.ts';
 import { UserError } from '../../errors.ts';
+import type { Protocol } from '../../eval/protocol.ts';
 import { courseOf, type SearchConfig } from '../config.ts';
 import type { Pool } from '../pool.ts';
 import { runSearch, type SearchEvent } from '../run.ts';
@@ -13,6 +14,8 @@ export interface StudyRun {
   readonly config: SearchConfig;
   /** The work that it may do, in full evaluations; the candidate whose evaluation reaches it is the last one. */
   readonly budget: number;
+  /** The protocol whose full evaluation is the unit of work, which is not the run's own where arms differ in theirs. */
+  readonly unit: Protocol;
 }
 
 export interface RunContext {
@@ -28,12 +31,11 @@ const LOCK_PATIENCE_MS = 100;
  * does nothing where it is done. False where `signal` ended it. The run may have committed a few candidates
  * more than count, which are those behind `Spending.last`.
  */
-export async function runToBudget(run: StudyRun, { pool, signal }: RunContext): Promise<boolean> {
-  const { path, config, budget } = run;
-  const store = openStore(path, { patience: LOCK_PATIENCE_MS });
-  try {
+export function runToBudget(run: StudyRun, { pool, signal }: RunContext): Promise<boolean> {
+  const { path, config } = run;
+  return usingStore(path, { patience: LOCK_PATIENCE_MS }, async (store) => {
     const begun = runIn(store, config);
-    const spending = new Spending(store, config, budget);
+    const spending = new Spending(store, run);
     if (begun) spending.count(begun.id);
     if (spending.isOver || (begun && begun.proposals >= config.stop.proposals)) return true;
     const enough = new AbortController();
@@ -48,9 +50,7 @@ export async function runToBudget(run: StudyRun, { pool, signal }: RunContext): 
       ...(begun && { runId: begun.id }),
     });
     return stopped === 'finished' || spending.isOver;
-  } finally {
-    store.close();
-  }
+  });
 }
 
 /** The one run of a study's database; null where it was not begun. Throws a UserError where it is another run. */
@@ -72,6 +72,8 @@ export interface Spent {
   readonly work: number;
   /** Of this evaluation. */
   readonly seconds: number;
+  /** Whether it went to the end. */
+  readonly trained: boolean;
 }
 
 /** Adds up the work of a run, up to the candidate that reaches the budget. */
@@ -82,9 +84,9 @@ export class Spending {
   readonly #spent: Spent[] = [];
   #last: number | null = null;
 
-  constructor(store: Store, { protocol }: SearchConfig, budget: number) {
+  constructor(store: Store, { config, budget, unit }: StudyRun) {
     this.#store = store;
-    this.#meter = workMeter(protocol);
+    this.#meter = workMeter(config.protocol, unit);
     this.#budget = budget;
   }
 
@@ -108,7 +110,7 @@ export class Spending {
     for (const { index, ending, seconds } of this.#store.work.caused(run, counted?.index)) {
       if (this.isOver) return;
       work += this.#meter(ending);
-      this.#spent.push({ index, work, seconds });
+      this.#spent.push({ index, work, seconds, trained: ending.outcome === 'evaluated' });
       if (work >= this.#budget) this.#last = index;
     }
   }

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import type { HashingData } from '../../../src/cli/study/data.ts';
+import type { HashingData } from '../../../src/cli/study/hashing-data.ts';
+import type { SearchData } from '../../../src/cli/study/search-data.ts';
 import { evolayer, inProcess, start, TINY, temporaryFolder } from '../process.ts';
 
 // Three studies, each in processes of its own.
@@ -23,7 +24,7 @@ const STUDY = [
 ];
 
 /** All but times, which no two studies share. */
-const timeless = (data: HashingData): unknown =>
+const timeless = (data: object): unknown =>
   JSON.parse(JSON.stringify(data), (key, value) =>
     ['seconds', 'training', 'screening'].includes(key) ? null : value,
   );
@@ -72,6 +73,70 @@ test('a study is conducted, goes on after Ctrl-C, and tells what it finds', asyn
   expect(other.stderr).toMatch(/no-cache-1\.db holds a run of another configuration.*--dir\.$/m);
 });
 
+const SEARCHES = [
+  ...['study', 'search', ...TINY, '--workers', '2', '--seeds', '2', '--budget', '6'],
+  ...['--arms', 'random,evolution-untested', '--json'],
+];
+
+test('a study of searches goes on after it was killed, and tells what it finds', async () => {
+  const folder = temporaryFolder();
+  const dir = join(folder, 'study');
+  const first = start([...SEARCHES, '--dir', dir]);
+  await first.says('run 2 of 4');
+  first.process.kill('SIGKILL');
+  expect((await first.ended).code).toBe('SIGKILL');
+
+  const second = await evolayer([...SEARCHES, '--dir', dir]);
+  expect(second).toMatchObject({ code: 0 });
+  const data: SearchData = JSON.parse(second.stdout);
+  expect(data.arms.map(({ arm }) => arm)).toEqual(['random', 'evolution-untested']);
+  for (const { runs, curve, gain, arm } of data.arms) {
+    for (const { work, spent, trained, best } of runs) {
+      expect(spent).toBe(true);
+      expect(work).toBeGreaterThanOrEqual(6);
+      expect(work).toBeLessThan(7);
+      expect(trained).toBeGreaterThan(0);
+      expect(best?.fresh).toHaveLength(6);
+    }
+    expect(curve).toHaveLength(60);
+    expect(gain === null).toBe(arm === 'random');
+  }
+  for (const { fresh } of data.baselines) expect(fresh).toHaveLength(2);
+  expect(JSON.parse(readFileSync(join(dir, 'data.json'), 'utf8'))).toEqual(data);
+  expect(readFileSync(join(dir, 'figure.svg'), 'utf8')).toMatch(
+    /^<svg .* line-random".*<\/svg>\n$/s,
+  );
+  expect(readFileSync(join(dir, 'REPORT.md'), 'utf8')).toContain('| evolution-untested |');
+
+  const whole = await evolayer([...SEARCHES, '--dir', join(folder, 'whole')]);
+  expect(timeless(JSON.parse(whole.stdout))).toEqual(timeless(data));
+});
+
+test('a dry run of a study of searches tells the known layers', async () => {
+  const args = [
+    'study',
+    'search',
+    ...TINY,
+    '--dry-run',
+    '--dir',
+    join(temporaryFolder(), 'absent'),
+  ];
+  const { code, stdout } = await inProcess([...args, '--json']);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual({
+    arms: [
+      ...['random-untested', 'random', 'evolution-untested', 'evolution-average'],
+      'evolution-pareto',
+    ],
+    baselines: ['BN-ReLU', 'BN-SiLU', 'EvoNorm-B0', 'EvoNorm-S0'],
+    ...{ seeds: 5, budget: 60, runs: 25, workers: expect.any(Number) },
+    ...{ cost: { trainingSeconds: expect.any(Number) }, seconds: expect.any(Number) },
+  });
+  expect((await inProcess(args)).stdout).toMatch(
+    /^Known layers to compare with: BN-ReLU, BN-SiLU, EvoNorm-B0, EvoNorm-S0\.$/m,
+  );
+});
+
 test('a dry run tells the runs and their time, and begins nothing', async () => {
   const dir = join(temporaryFolder(), 'absent');
   const args = [
@@ -107,8 +172,8 @@ test('a dry run tells the runs and their time, and begins nothing', async () => 
 
 describe('refusals', () => {
   const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
-    [[], /missing required argument 'study'/],
-    [['hash'], /'hash' is invalid.*Allowed choices are hashing/],
+    [[], /^Usage: evolayer study .*hashing .*search /s],
+    [['hash'], /unknown command 'hash'\s*\(Did you mean hashing\?\)/],
     [['hashing', '--arms', 'functionl'], /no arm "functionl".*Did you mean functional\?/],
     [['hashing', '--bits', '0'], /--bits has "0"; it must be whole numbers from 1 to 52/],
     [['hashing', '--budget', '0'], /--budget is "0"; it must be a number above 0/],
@@ -116,6 +181,14 @@ describe('refusals', () => {
     [['hashing', '--seeds', 'two'], /--seeds is "two"; it must be a whole number/],
     [['hashing', '--arms', 'none', '--bits', 'none'], /neither --arms nor --bits/],
     [['hashing', '--preset', 'quik'], /no preset "quik"/],
+    [
+      ['search', '--arms', 'evolution'],
+      /no arm "evolution"; the arms are random-untested, .*pareto\.$/m,
+    ],
+    [['search', '--arms', 'none'], /no arm "none"; the arms are random-untested/],
+    [['search', '--arms', ''], /no arm ""; the arms are random-untested/],
+    [['search', '--bits', '3'], /unknown option '--bits'/],
+    [['search', '--budget', '1e9'], /--budget is "1e9"; it must be a number above 0/],
   ];
   test.each(cases)('%j', async (args, says) => {
     const { code, stdout, stderr } = await inProcess(['study', ...args]);

@@ -80,7 +80,7 @@ export interface Case {
   readonly rounded: Results;
 }
 
-type Results = Omit<LayerResult, 'moving'>;
+export type Results = Omit<LayerResult, 'moving'>;
 
 /** The case of `layer` with inputs and a shape that `seed` determines. */
 export function caseOf(layer: LayerGraph, seed = 1, distribution = UNIT): Case {
@@ -98,29 +98,38 @@ export function caseOf(layer: LayerGraph, seed = 1, distribution = UNIT): Case {
 }
 
 /**
- * Runs a layer on `backend`, forward, backward and at inference, and expects what the interpreter gives.
- * Some graphs lose digits in any fp32 arithmetic (a quotient near a pole, a difference of equals): where the
- * simulator, rounding to fp32 after every operation, is off, the tolerance widens by ten times that; not so
- * for the simulator in fp64, or a compiler that is wrong would excuse itself. Returns whether it had to.
+ * Runs a layer on `backend`, forward, backward and at inference, and expects what the interpreter gives; the
+ * tolerance widens as `expectResults` says, but not for the simulator in fp64, or a compiler that is wrong would
+ * excuse itself. Returns whether it had to.
  */
-export function expectEqual(
-  { layer, shape, arrays, before, halos, want, rounded }: Case,
-  backend: Backend,
-  tolerances: Tolerances,
-): boolean {
+export function expectEqual(one: Case, backend: Backend, tolerances: Tolerances): boolean {
+  const { layer, shape, arrays, before, halos } = one;
   const got = runLayer(layer, shape, arrays, backend.lanes, backend.machine, { halos, before });
   const leniency = backend === simulated ? FP64_LENIENCY : 10;
-  let widened = false;
   const dx = got.dx.map((value, i) => value - before[i]!);
+  return expectResults(one, { ...got, dx }, tolerances, leniency);
+}
+
+/**
+ * Expects what the interpreter gives. Some graphs lose digits in any fp32 arithmetic (a quotient near a pole, a
+ * difference of equals): where the simulator, rounding to fp32 after every operation, is off, the tolerance
+ * widens by `leniency` times that. Returns whether it had to.
+ */
+export function expectResults(
+  { layer, shape, want, rounded }: Case,
+  got: Results,
+  tolerances: Tolerances,
+  leniency = 10,
+): boolean {
+  let widened = false;
   for (const name of ['y', 'inferred', 'dx', 'dv0', 'dv1', 'dgamma', 'dbeta'] as const) {
     const tolerance = name === 'y' || name === 'inferred' ? tolerances.output : tolerances.gradient;
     // Sums that cancel leave rounding errors of their terms, which are of unit scale, one per pixel.
     const pixels = shape.batch * shape.height * shape.width;
     const floor = { y: 0.1, inferred: 0.1, dx: 1 }[name as string] ?? 0.02 * pixels;
-    const values = name === 'dx' ? dx : got[name];
     const what = `${name} of ${formatLayer(layer)}`;
     const lost = { rounded: rounded[name], leniency };
-    if (expectClose(values, want[name], lost, tolerance, floor, what)) widened = true;
+    if (expectClose(got[name], want[name], lost, tolerance, floor, what)) widened = true;
   }
   return widened;
 }

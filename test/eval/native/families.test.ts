@@ -3,9 +3,10 @@ import type { Engine, TrainingSetup } from '../../../src/eval/engine.ts';
 import { initialParameters } from '../../../src/eval/initial.ts';
 import { nativeEngine } from '../../../src/eval/native/engine.ts';
 import { variants } from '../../../src/eval/native/machine.ts';
-import { type Network, type NetworkOp, parameterLayout } from '../../../src/eval/network.ts';
+import { type Network, parameterLayout } from '../../../src/eval/network.ts';
 import { referenceEngine } from '../../../src/eval/reference.ts';
 import { ZOO } from '../../../src/graph/zoo.ts';
+import { BOTTLENECKS, ODD } from '../odd-networks.ts';
 import { batchOf } from './batch.ts';
 
 const SETUP: TrainingSetup = {
@@ -16,44 +17,6 @@ const SETUP: TrainingSetup = {
   weightDecay: 1e-3,
 };
 
-const IMAGE = { height: 9, width: 7, channels: 2 };
-
-function networkOf(name: string, build: (put: (op: NetworkOp) => number) => number): Network {
-  const ops: NetworkOp[] = [];
-  const put = (op: NetworkOp) => ops.push(op);
-  const top = build(put);
-  put({ op: 'dense', input: put({ op: 'pool', input: top }), units: 5 });
-  return { name, image: IMAGE, classes: 5, ops };
-}
-
-/** Two inverted bottlenecks, the first with a shortcut, the second with a 5×5 kernel and stride 2. */
-const BOTTLENECKS = networkOf('bottlenecks', (put) => {
-  const layer = (input: number) => put({ op: 'layer', input });
-  const conv = (input: number, channels: number, kernel = 1) =>
-    put({ op: 'conv', input, kernel, stride: 1, channels });
-  const inner = (input: number, kernel: number, stride: 1 | 2, reduced: number) => {
-    const wide = layer(put({ op: 'depthwise', input, kernel, stride }));
-    return put({ op: 'squeezeExcite', input: wide, reduced });
-  };
-  const stem = conv(0, 6, 3);
-  const first = conv(inner(layer(conv(stem, 18)), 3, 1, 3), 6);
-  const sum = put({ op: 'add', inputs: [first, stem] });
-  return layer(conv(inner(layer(conv(sum, 18)), 5, 2, 2), 10));
-});
-
-/** Every operation where it is seldom: on the image, read twice, side by side, as a term of a sum. */
-const ODD = networkOf('odd', (put) => {
-  const scaled = put({ op: 'squeezeExcite', input: 0, reduced: 3 });
-  const spread = put({ op: 'depthwise', input: 0, kernel: 5, stride: 1 });
-  const sum = put({ op: 'add', inputs: [scaled, spread] });
-  const wide = put({ op: 'conv', input: sum, kernel: 3, stride: 2, channels: 9 });
-  const active = put({ op: 'layer', input: wide });
-  const excited = put({ op: 'squeezeExcite', input: active, reduced: 1 });
-  const local = put({ op: 'depthwise', input: active, kernel: 3, stride: 1 });
-  const both = put({ op: 'add', inputs: [excited, local] });
-  return put({ op: 'depthwise', input: both, kernel: 3, stride: 2 });
-});
-
 const NETWORKS = [BOTTLENECKS, ODD];
 const LAYERS = ['BN-ReLU', 'EvoNorm-B0', 'EvoNorm-S0'];
 const CASES = NETWORKS.flatMap((network) =>
@@ -62,8 +25,8 @@ const CASES = NETWORKS.flatMap((network) =>
 
 const named = (name: string) => ZOO.find((entry) => entry.name === name)!.layer;
 
-function sessionOf(engine: Engine, network: Network, layer: string) {
-  const session = engine.open(network, named(layer), SETUP);
+function sessionOf(engine: Engine, network: Network, layer: string, whole = network) {
+  const session = engine.open(network, named(layer), SETUP, whole);
   const parameters = initialParameters(network, named(layer), 'a');
   // Biases start at zero and would hide a mistake.
   for (const { kind, offset, size } of parameterLayout(network, named(layer)))
@@ -105,6 +68,24 @@ describe.each(variants())('networks with depthwise and squeeze-excite, %s kernel
     expect(got!.loss / want!.loss).toBeCloseTo(1, 3);
     expect(got!.correct).toBe(want!.correct);
     expectSameParameters(native!.parameters(), reference!.parameters());
+  });
+
+  it.each(CASES)('$name with $layer learns from crops, and scores whole images', (one) => {
+    const whole = { ...one.network, image: { height: 12, width: 11, channels: 2 } };
+    const [native, reference] = engines().map((engine) =>
+      sessionOf(engine, one.network, one.layer, whole),
+    );
+    const { images, labels } = batchOf(whole, 40, 99);
+    for (let step = 0; step < 4; step++) {
+      const crops = batchOf(one.network, SETUP.batch, step);
+      const loss = reference!.trainStep(crops.images, crops.labels, 0.02);
+      expect(native!.trainStep(crops.images, crops.labels, 0.02) / loss).toBeCloseTo(1, 3);
+      const [got, want] = [native!, reference!].map((s) => s.evaluate(images, labels));
+      expect(got!.loss / want!.loss).toBeCloseTo(1, 3);
+      expect(got!.correct).toBe(want!.correct);
+    }
+    expectSameParameters(native!.parameters(), reference!.parameters());
+    for (const session of [native!, reference!]) session.close();
   });
 
   it.each(NETWORKS)('inference on $name does not depend on the batch', (network) => {

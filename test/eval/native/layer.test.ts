@@ -20,6 +20,16 @@ describe('compiled layers compute what the interpreter computes', () => {
     compareWithInterpreter(layer, simulated, TOLERANCES);
   });
 
+  it.each([
+    'max(v1 * x + v0, 0)',
+    'max(0, x + mean[wh](x))',
+    'max(x - mean[whc](x), 0) * tanh(x)',
+    'square(max(v0 + x / std[bwh](x), 0))',
+    'max(abs(x) - mean[bwh](x), 0) / std[whc/g](x)',
+  ])('%s, of rectified sums', (formula) => {
+    compareWithInterpreter(parseLayer(formula), simulated, TOLERANCES);
+  });
+
   it('random graphs, live and simplified', () => {
     fc.assert(
       fc.property(genomes(), fc.boolean(), fc.nat(), (genome, simplified, seed) => {
@@ -75,6 +85,14 @@ function programs(formula: string) {
 }
 
 describe('generated programs', () => {
+  it('BN-ReLU takes its sums of one gated gradient, and its last sweep is three records', () => {
+    const { backward } = programs('max(v1 * (x - mean[bwh](x)) / std[bwh](x) + v0, 0)');
+    const [, sums, last] = backward.split('sweep');
+    expect(sums).toMatch(/gate t1 r1 \w+\n +s\w+ = dot r0 (t2|r1)\n +s\w+ = sum (t2|r1)\n/);
+    expect(backward).not.toContain('max');
+    expect(last!.split('small')[0]!.match(/= /g)).toHaveLength(3);
+  });
+
   it('EvoNorm-S0 sweeps once each way, with two passes over each image', () => {
     const { forward, backward } = programs('x * sigmoid(v1*x) / std[whc/g](x)');
     expect(forward).toMatchInlineSnapshot(`

@@ -7,6 +7,8 @@
 import * as tf from '@tensorflow/tfjs';
 
 /** @typedef {ConstructorParameters<typeof tf.layers.Layer>[0]} LayerOptions */
+/** @typedef {tf.layers.Layer['weights'][number]} Weight */
+/** @typedef {(a: tf.Tensor, axes: number[]) => tf.Tensor} Moment */
 
 /**
  * @typedef {object} Options
@@ -20,7 +22,8 @@ import * as tf from '@tensorflow/tfjs';
  * Input and output: (N, H, W, C), or (N, L, C).
  */
 export class EvoNormS0 extends tf.layers.Layer {
-  static className = 'EvoNormS0';
+  static className = 'EvolayerEvoNormS0';
+  groupCount = 1;
 
   /** @param {LayerOptions & Options} [config] */
   constructor(config = {}) {
@@ -33,10 +36,12 @@ export class EvoNormS0 extends tf.layers.Layer {
 
   /** @param {tf.Shape} inputShape */
   build(inputShape) {
-    const channels = inputShape.at(-1);
-    if ((inputShape.length !== 3 && inputShape.length !== 4) || !(channels > 0)) {
+    const channels = inputShape.at(-1) ?? 0;
+    if ((inputShape.length !== 3 && inputShape.length !== 4) || channels < 1) {
       throw new Error(`expected (N, H, W, C) with a known C, not [${inputShape}]`);
     }
+    const axes = { [-1]: channels };
+    this.inputSpec = [new tf.InputSpec({ minNDim: 3, maxNDim: 4, axes })];
     this.groupCount = Math.min(this.groups, channels);
     while (channels % this.groupCount > 0) this.groupCount--;
     this.v1 = this.addWeight('v1', [channels], 'float32', tf.initializers.ones());
@@ -77,7 +82,11 @@ export class EvoNormS0 extends tf.layers.Layer {
     };
   }
 
-  /** The statistic over space and a group, repeated for the channels of the group. */
+  /**
+   * The statistic over space and a group, repeated for the channels of the group.
+   * @param {tf.Tensor} a
+   * @param {Moment} statistic
+   */
   #overGroups(a, statistic) {
     const [n, h, w, channels] = a.shape;
     const size = channels / this.groupCount;
@@ -90,9 +99,10 @@ tf.serialization.registerClass(EvoNormS0);
 
 /**
  * A weight with the axes of an image.
- * @returns {tf.Tensor}
+ * @param {Weight | undefined} weight
  */
 function perChannel(weight) {
+  if (!weight) throw new Error('the layer must be built before it is called');
   return tf.reshape(weight.read(), [1, 1, 1, -1]);
 }
 
@@ -190,28 +200,43 @@ async function selfTest() {
     const dy = tf.tensor(golden(`${step}.dy`), shape);
     const { y, gradients } = differentiated(layer, x, dy, false);
     check(`${step}.y`, y);
-    for (const [name, gradient] of gradients) check(`${step}.d${name}`, gradient);
+    for (const { name, gradient } of gradients) check(`${step}.d${name}`, gradient);
   }
 }
 
-/** The output, and the gradients of sum(output * dy) by the names of what they belong to. */
+/**
+ * The output, and the gradients of sum(output * dy) with the names of what they belong to.
+ * @param {tf.layers.Layer} layer
+ * @param {tf.Variable} x
+ * @param {tf.Tensor} dy
+ * @param {boolean} training
+ */
 function differentiated(layer, x, dy, training) {
   const weights = layer.trainableWeights.map((weight) => weight.read());
-  let y;
+  const variables = [x, .../** @type {tf.Variable[]} */ (weights)];
+  /** @type {tf.Tensor[]} */
+  const outputs = [];
   const { grads } = tf.variableGrads(() => {
-    y = tf.keep(layer.call(x, { training }));
+    const y = /** @type {tf.Tensor} */ (layer.call(x, { training }));
+    outputs.push(tf.keep(y));
     return tf.sum(tf.mul(y, dy));
-  }, [x, ...weights]);
+  }, variables);
   const names = ['x', ...layer.trainableWeights.map((weight) => weight.originalName)];
-  const gradients = [x, ...weights].map(({ name }, i) => [names[i], grads[name]]);
-  return { y, gradients };
+  const gradients = variables.map(({ name }, i) => ({ name: names[i], gradient: grads[name] }));
+  return { y: outputs[0], gradients };
 }
 
+/** @param {string} name */
 function golden(name) {
-  const line = GOLDEN.split(';').find((line) => line.trim().startsWith(`${name} `));
-  return Float32Array.from(line.trim().split(/\s+/).slice(1), Number);
+  const words = GOLDEN.split(';').map((vector) => vector.trim().split(/\s+/));
+  const [, ...values] = words.find(([first]) => first === name) ?? [];
+  return Float32Array.from(values, Number);
 }
 
+/**
+ * @param {string} name
+ * @param {tf.Tensor | undefined} actual
+ */
 function check(name, actual) {
   const expected = golden(name);
   const values = actual ? actual.dataSync() : new Float32Array(expected.length);
@@ -224,9 +249,10 @@ function check(name, actual) {
 
 /** Whether Node runs this file itself. */
 function isProgram() {
-  const file = globalThis.process?.argv?.[1];
-  const fs = globalThis.process?.getBuiltinModule?.('node:fs');
-  const url = globalThis.process?.getBuiltinModule?.('node:url');
+  const { process } = /** @type {any} */ (globalThis);
+  const file = process?.argv?.[1];
+  const fs = process?.getBuiltinModule?.('node:fs');
+  const url = process?.getBuiltinModule?.('node:url');
   if (!file || !fs?.existsSync(file)) return false;
   return import.meta.url === url.pathToFileURL(fs.realpathSync(file)).href;
 }

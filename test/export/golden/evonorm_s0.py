@@ -179,8 +179,9 @@ def _self_test() -> None:
 
 
 def _golden(name: str) -> Tensor:
-    vectors = dict(vector.split(maxsplit=1) for vector in _GOLDEN.split(";")[:-1])
-    values = [float(value) for value in vectors[name].split()]
+    vectors = (vector.split() for vector in _GOLDEN.split(";"))
+    words = next(words for words in vectors if words[:1] == [name])
+    values = [float(word) for word in words[1:]]
     return torch.tensor(values, dtype=torch.float64)
 
 

@@ -14,7 +14,7 @@ import { configOf, FakePool, fakeOutcome, trajectory, unitOf } from '../fake.ts'
 const config = configOf({ stop: { proposals: 2000 }, cache: { audit: 0 }, warmStart: ['DyT'] });
 
 const runIn = (folder: string, changes: Partial<StudyRun> = {}): StudyRun => ({
-  ...{ path: join(folder, 'run.db'), config, budget: 15 },
+  ...{ path: join(folder, 'run.db'), config, budget: 15, unit: config.protocol },
   ...changes,
 });
 
@@ -52,6 +52,9 @@ test('a run ends with the candidate whose evaluation reaches the budget', async 
   expect(result.work).toBeGreaterThanOrEqual(15);
   expect(result.work).toBeLessThan(16);
   expect(result.evaluated).toBe(own.filter(({ repeat }) => repeat !== null).length);
+  expect(result.trained).toBe(
+    own.filter(({ repeat, outcome }) => repeat !== null && outcome.outcome === 'evaluated').length,
+  );
   const best = Math.max(...own.map(({ fitness }) => fitness ?? 0));
   expect(result.best?.fitness).toBe(best);
   expect(result.curve.at(-1)?.[1]).toBe(best);
@@ -137,4 +140,29 @@ test('with means and forgetting, the best is the highest of what is known last o
   expect(result.partialHits).toBeGreaterThan(0);
   const everKnown = result.curve.map(([, fitness]) => fitness);
   expect(Math.max(...everKnown)).toBeGreaterThan(Math.max(...known));
+});
+
+test('without a quality test, the unit of work can be that of the protocol with it', async () => {
+  const untested = configOf({
+    ...{ stop: { proposals: 2000 }, warmStart: [], baselines: [] },
+    protocol: { quality: { steps: 0 } },
+  });
+  const run = runIn(temporaryFolder(), { config: untested });
+  const whole = (job: Job): Outcome => {
+    const perAnchor = job.protocol.anchors.map((anchor) => ({
+      ...{ anchor, accuracy: 0.5, loss: 1, steps: 300, seconds: 1 },
+    }));
+    return { outcome: 'evaluated', perAnchor };
+  };
+  await conduct(run, new FakePool(3, 0, whole));
+  // The test's images are spared, so that 15 full evaluations with it are a little more than 15 without.
+  const { work, evaluated } = resultOf(run);
+  const without = workMeter(
+    untested.protocol,
+    config.protocol,
+  )(whole({ protocol: untested.protocol } as Job));
+  expect(without).toBeGreaterThan(0.95);
+  expect(without).toBeLessThan(1);
+  expect(evaluated).toBe(Math.ceil(15 / without));
+  expect(work).toBeCloseTo(evaluated * without, 9);
 });

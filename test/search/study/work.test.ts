@@ -4,6 +4,7 @@ import type { Engine } from '../../../src/eval/engine.ts';
 import { evaluateLayer } from '../../../src/eval/evaluate.ts';
 import type { Outcome } from '../../../src/eval/outcome.ts';
 import { type ProtocolOverrides, resolveProtocol } from '../../../src/eval/presets.ts';
+import { trainingNetworks } from '../../../src/eval/protocol-networks.ts';
 import { networkSize } from '../../../src/eval/size.ts';
 import { parseLayer } from '../../../src/graph/text.ts';
 import { workMeter } from '../../../src/search/study/work.ts';
@@ -41,6 +42,30 @@ describe('one anchor, by hand', () => {
   test.each(cases)('%d passes: %j', (passes, ending) => {
     expect(workMeter(protocolOf())(ending)).toBeCloseTo(passes / full, 12);
   });
+});
+
+test('a stability test counts its gradients, each of which is a step', () => {
+  const anchors = ['mini-wide', 'mini-deep'];
+  const stability = { steps: 7, images: 2, anchors: ['mini-deep'] };
+  const work = workMeter(protocolOf({ anchors, stability }), protocolOf({ anchors }));
+  const before = workMeter(protocolOf({ anchors }));
+  const image = networkSize(trainingNetworks(protocolOf({ anchors }))[1]!, parseLayer('x'));
+  const [wide, deep] = trainingNetworks(protocolOf({ anchors })).map(
+    (network) => networkSize(network, parseLayer('x')).multiplyAdds,
+  );
+  // As above: a full evaluation without the test.
+  const full = (wide! + deep!) * (10 * 12 + 5 + 20);
+  const gradients = (count: number) => (count * 3 * 2 * image.multiplyAdds) / full;
+  const scored: Outcome = { outcome: 'evaluated', perAnchor: [] };
+  expect(work(scored) - before(scored)).toBeCloseTo(gradients(22), 12);
+  const at = { anchor: 'mini-deep', gradientNorm: 1e9 };
+  const quality = ((wide! + deep!) * (24 + 5)) / full;
+  const unstable = (ascentStep: number) => work({ outcome: 'unstable', ...at, ascentStep });
+  expect(unstable(0)).toBeCloseTo(quality + gradients(3), 12);
+  expect(unstable(2)).toBeCloseTo(quality + gradients(9), 12);
+  expect(unstable(7)).toBeCloseTo(quality + gradients(22), 12);
+  const later: Outcome = { outcome: 'diverged', anchor: 'mini-wide', step: 5 };
+  expect(work(later) - before(later)).toBeCloseTo(gradients(22), 12);
 });
 
 /** An engine that counts multiply-adds, and whose loss on one anchor ends at one of its calls. */
@@ -105,6 +130,15 @@ describe('counts what the evaluation really does', () => {
     const { ending, multiplyAdds } = measured({ anchor, step: -1, accuracy: 0.2 });
     expect(ending).toMatchObject({ outcome: 'low-quality', anchor });
     expect(workMeter(protocol)(ending)).toBeCloseTo(multiplyAdds / full.multiplyAdds, 12);
+  });
+
+  test('in units of another protocol, which trains for twice as long', () => {
+    const long = protocolOf({ anchors, steps: 20, quality: { steps: 2, images: 5 } });
+    const ending = { outcome: 'diverged', anchor: 'mini-deep', step: 5 } as const;
+    const units = workMeter(protocol, long)({ outcome: 'evaluated' });
+    expect(units).toBeLessThan(1);
+    expect(workMeter(protocol, long)(ending)).toBeCloseTo(units * workMeter(protocol)(ending), 12);
+    expect(workMeter(long, long)({ outcome: 'evaluated' })).toBe(1);
   });
 
   test('a protocol without quality test', () => {
