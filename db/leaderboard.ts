@@ -129,7 +129,7 @@ const dominates = (a: readonly number[], b: readonly number[]): boolean =>
 /** The best functions under one protocol; each appears once, however many candidates compute it. */
 export function leaderboardRepository(
   db: Database,
-  candidates: ReturnType<typeof candidateRepository>,
+  { candidates }: { readonly candidates: ReturnType<typeof candidateRepository> },
 ) {
   const scores = db.prepare(`
     SELECT repeat, accuracy FROM evaluations

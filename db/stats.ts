@@ -28,13 +28,11 @@ export interface AnchorAccuracy {
 
 /** An evaluation that a run paid for, to the end or up to a rejection. */
 export interface PaidEvaluation {
-  /** Of the candidate that caused it. */
+  /** The candidate that caused it: its id, and its index in the run. */
+  readonly candidate: number;
   readonly index: number;
-  /** When it was committed, ISO 8601. */
-  readonly at: string;
   /** Time that a worker spent, as far as it was stored: of full training, that on each anchor. */
   readonly seconds: number;
-  readonly outcome: OutcomeName;
 }
 
 type BaselineRow = Omit<BaselineResult, 'perAnchor' | 'index'> & { idx: number; numbers: string };
@@ -88,16 +86,26 @@ export function statsRepository(db: Database) {
     SELECT functional_key AS functionalKey, min(idx) AS "index", numbers FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= 0 GROUP BY functional_key`);
   // All that is asked of candidates lies in candidates_by_outcome; looking each evaluation up takes five times
-  // as long. A candidate's number grows with its index.
+  // as long.
   const paying = db
-    .prepare('SELECT id, idx, outcome FROM candidates WHERE run = ? AND repeat IS NOT NULL')
+    .prepare('SELECT id, idx FROM candidates WHERE run = ? AND repeat IS NOT NULL')
     .raw();
   const spent = db
     .prepare(`
-    SELECT candidate, at, sum(seconds) FROM evaluations
+    SELECT candidate, sum(seconds) FROM evaluations
     WHERE ${OF_RUN} GROUP BY protocol_key, functional_key, repeat
-    UNION ALL SELECT candidate, at, seconds FROM rejections WHERE ${OF_RUN}`)
+    UNION ALL SELECT candidate, seconds FROM rejections WHERE ${OF_RUN}`)
     .raw();
+  const paidOutcomes = db
+    .prepare(`
+    SELECT outcome, count(*) FROM candidates
+    WHERE run = ? AND repeat IS NOT NULL AND idx >= 0 GROUP BY outcome`)
+    .raw();
+  const committed = db
+    .prepare(`
+    SELECT at FROM evaluations WHERE candidate = $candidate
+    UNION ALL SELECT at FROM rejections WHERE candidate = $candidate LIMIT 1`)
+    .pluck();
   const trained = db
     .prepare(`
     SELECT fitness FROM candidates
@@ -136,18 +144,22 @@ export function statsRepository(db: Database) {
 
     /** What the run's workers spent their time on, in order. */
     paid(run: number): PaidEvaluation[] {
-      const candidates = paying.all(run) as [id: number, index: number, outcome: OutcomeName][];
-      const paid = new Map(
-        candidates.map(([id, index, outcome]) => [id, { index, at: '', seconds: 0, outcome }]),
-      );
-      for (const [candidate, at, seconds] of spent.all({ run }) as [number, string, number][]) {
-        const evaluation = paid.get(candidate);
-        if (!evaluation) continue;
-        evaluation.at = at;
-        evaluation.seconds += seconds;
-      }
-      return [...paid.values()].filter(({ at }) => at !== '').sort((a, b) => a.index - b.index);
+      const seconds = new Map<number, number>();
+      for (const [candidate, spend] of spent.all({ run }) as [number, number][])
+        seconds.set(candidate, (seconds.get(candidate) ?? 0) + spend);
+      return (paying.all(run) as [candidate: number, index: number][])
+        .filter(([candidate]) => seconds.has(candidate))
+        .map(([candidate, index]) => ({ candidate, index, seconds: seconds.get(candidate)! }))
+        .sort((a, b) => a.index - b.index);
     },
+
+    /** How the proposals ended that the run paid for; baselines are left out. */
+    paidOutcomes: (run: number): ReadonlyMap<OutcomeName, number> =>
+      new Map(paidOutcomes.all(run) as [OutcomeName, number][]),
+
+    /** When an evaluation that a candidate caused was committed, ISO 8601; null where it caused none. */
+    committed: (candidate: number): string | null =>
+      (committed.get({ candidate }) as string | undefined) ?? null,
 
     /** The fitnesses of the proposals that the run trained to the end, hits left out, in ascending order. */
     trained: (run: number): number[] => trained.all(run) as number[],

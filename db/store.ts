@@ -1,3 +1,4 @@
+import type { Database } from 'better-sqlite3';
 import { UserError } from '../src/errors.ts';
 import type { Outcome } from '../src/eval/outcome.ts';
 import { type Audit, auditRepository } from './audits.ts';
@@ -90,40 +91,61 @@ export async function usingStore<T>(
 /** Everything that evolayer remembers. It has one writer and any number of readers. */
 export class Store {
   readonly path: string;
-  readonly runs: ReturnType<typeof runRepository>;
-  readonly candidates: ReturnType<typeof candidateRepository>;
-  readonly evaluations: ReturnType<typeof evaluationRepository>;
-  readonly audits: ReturnType<typeof auditRepository>;
-  readonly sessions: ReturnType<typeof sessionRepository>;
-  readonly faults: ReturnType<typeof faultRepository>;
-  readonly leaderboard: ReturnType<typeof leaderboardRepository>;
-  readonly stats: ReturnType<typeof statsRepository>;
-  readonly course: ReturnType<typeof courseRepository>;
-  readonly work: ReturnType<typeof workRepository>;
-  readonly hashing: ReturnType<typeof hashingRepository>;
-  readonly history: ReturnType<typeof historyRepository>;
-  readonly protocols: ReturnType<typeof protocolRepository>;
-  readonly trials: ReturnType<typeof trialRepository>;
   readonly #opened: Opened;
+  readonly #made = new Map<object, unknown>();
 
   constructor(path: string, opened: Opened) {
     this.path = path;
     this.#opened = opened;
-    const { db } = opened;
-    this.runs = runRepository(db);
-    this.candidates = candidateRepository(db);
-    this.evaluations = evaluationRepository(db);
-    this.audits = auditRepository(db);
-    this.sessions = sessionRepository(db);
-    this.faults = faultRepository(db);
-    this.leaderboard = leaderboardRepository(db, this.candidates);
-    this.stats = statsRepository(db);
-    this.course = courseRepository(db);
-    this.work = workRepository(db);
-    this.hashing = hashingRepository(db);
-    this.history = historyRepository(db);
-    this.protocols = protocolRepository(db);
-    this.trials = trialRepository(db);
+  }
+
+  get runs() {
+    return this.#repository(runRepository);
+  }
+  get candidates() {
+    return this.#repository(candidateRepository);
+  }
+  get evaluations() {
+    return this.#repository(evaluationRepository);
+  }
+  get audits() {
+    return this.#repository(auditRepository);
+  }
+  get sessions() {
+    return this.#repository(sessionRepository);
+  }
+  get faults() {
+    return this.#repository(faultRepository);
+  }
+  get leaderboard() {
+    return this.#repository(leaderboardRepository);
+  }
+  get stats() {
+    return this.#repository(statsRepository);
+  }
+  get course() {
+    return this.#repository(courseRepository);
+  }
+  get work() {
+    return this.#repository(workRepository);
+  }
+  get hashing() {
+    return this.#repository(hashingRepository);
+  }
+  get history() {
+    return this.#repository(historyRepository);
+  }
+  get protocols() {
+    return this.#repository(protocolRepository);
+  }
+  get trials() {
+    return this.#repository(trialRepository);
+  }
+
+  /** Made when it is first asked for: most commands need two or three, and each compiles its statements. */
+  #repository<T>(make: (db: Database, store: this) => T): T {
+    if (!this.#made.has(make)) this.#made.set(make, make(this.#opened.db, this));
+    return this.#made.get(make) as T;
   }
 
   /** What to throw where there is no run of that number. */

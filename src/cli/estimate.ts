@@ -46,11 +46,9 @@ export function experienceIn(db: string, protocolKey: string): Experience {
 
 function sumUp(store: Store, runs: readonly { id: number; proposals: number }[]): Experience {
   const proposals = runs.reduce((sum, run) => sum + run.proposals, 0);
-  const paid = runs
-    .flatMap(({ id }) => store.stats.paid(id))
-    .filter(({ index }) => index >= 0)
-    .map(({ outcome }) => outcome);
-  const shareOf = (is: (outcome: string) => boolean) => paid.filter(is).length / proposals;
+  const counts = runs.flatMap(({ id }) => [...store.stats.paidOutcomes(id)]);
+  const shareOf = (is: (outcome: string) => boolean) =>
+    counts.reduce((sum, [outcome, count]) => sum + (is(outcome) ? count : 0), 0) / proposals;
   const { bytes, candidates } = store.stats.size();
   return {
     shares: {

@@ -102,7 +102,7 @@ export function statsOf(store: Store, { run, sessions, state, reason }: RunState
     ),
     audits,
     rejections,
-    sessions: sessionStats({ run, sessions, state, reason }, paid),
+    sessions: sessionStats(store, { run, sessions, state, reason }, paid),
     baselines: baselines.map(({ index: _, ...baseline }) => baseline),
     improvements: improvementsOf(store, run.id, scored, paid),
     front: frontOf(store, run.id, scored),
@@ -110,11 +110,20 @@ export function statsOf(store: Store, { run, sessions, state, reason }: RunState
   };
 }
 
-function sessionStats({ run, sessions, state }: RunState, paid: readonly PaidEvaluation[]) {
-  /** How many of the evaluations were committed before a moment. */
+function sessionStats(
+  store: Store,
+  { run, sessions, state }: RunState,
+  paid: readonly PaidEvaluation[],
+) {
+  /** How many of the evaluations were committed before a moment. They lie in the order of their commits. */
   const before = (moment: string) => {
-    const next = paid.findIndex(({ at }) => at >= moment);
-    return next < 0 ? paid.length : next;
+    let [low, high] = [0, paid.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (store.stats.committed(paid[middle]!.candidate)! < moment) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   };
   /** How many proposals there were with so many evaluations. */
   const proposalsAt = (evaluations: number) =>
@@ -154,10 +163,13 @@ function improvementsOf(
     top = fitness;
     return true;
   });
-  return better.map((candidate) => ({
-    ...named(store, run, candidate),
-    at: paid.findLast(({ index }) => index <= candidate.index)?.at ?? null,
-  }));
+  return better.map((candidate) => {
+    const last = paid.findLast(({ index }) => index <= candidate.index);
+    return {
+      ...named(store, run, candidate),
+      at: last ? store.stats.committed(last.candidate) : null,
+    };
+  });
 }
 
 /** The best mean first. */

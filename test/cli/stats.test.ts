@@ -149,7 +149,11 @@ describe('the statistics of a run', () => {
     const scored = (run: number) =>
       store.stats.scored(run).map(({ functionalKey }) => functionalKey);
     expect([scored(1), scored(2)]).toEqual([['f1'], ['f0']]);
-    expect(store.stats.paid(1).map(({ outcome }) => outcome)).toEqual(['crashed', 'evaluated']);
+    expect(store.stats.paid(1).map(({ index }) => index)).toEqual([0, 1]);
+    expect([...store.stats.paidOutcomes(1)].sort()).toEqual([
+      ['crashed', 1],
+      ['evaluated', 1],
+    ]);
     store.close();
   });
 

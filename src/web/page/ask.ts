@@ -39,13 +39,18 @@ export async function ask<T>(url: string, signal?: AbortSignal): Promise<T> {
   return answer as T;
 }
 
+/** Ends when the frame that shows what was set has been drawn; in a hidden page, when it is looked at again. */
+const drawn = (): Promise<void> =>
+  new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+
 /** A live question is asked again at most so often, and at most this share of the time goes into it. */
-const LEAST_PAUSE_MS = 1000;
-const PAUSES_PER_ANSWER = 10;
+const LEAST_PAUSE_MS = 2000;
+const PAUSES_PER_ANSWER = 30;
 
 /**
- * Asks the server, and, unless `live` is false, again whenever something was committed. Null asks nothing.
- * A question that takes long is asked less often, so that a page does not slow a search down.
+ * Asks the server, and, while `live` is true, again whenever something was committed. Null asks nothing.
+ * A question whose answer takes long to make and to draw is asked less often, so that a page does not slow a
+ * search down.
  */
 export function useAsk<T>(url: string | null, { live = true } = {}): Asked<T> {
   const [state, set] = useState<Asked<T> & { readonly url: string | null }>({
@@ -53,6 +58,12 @@ export function useAsk<T>(url: string | null, { live = true } = {}): Asked<T> {
   });
   const shown = useRef(state);
   shown.current = state;
+  const alive = useRef(live);
+  alive.current = live;
+  const wake = useRef(() => {});
+  useEffect(() => {
+    if (live) wake.current();
+  }, [live]);
   useEffect(() => {
     if (url === null) return;
     const controller = new AbortController();
@@ -71,25 +82,28 @@ export function useAsk<T>(url: string | null, { live = true } = {}): Asked<T> {
         const same = shown.current.url === url;
         set({ data: same ? shown.current.data : null, error: message, waiting: false, url });
       }
+      await drawn();
+      if (controller.signal.aborted) return;
       ended = performance.now();
       took = ended - began;
       busy = false;
       look();
     };
     const look = () => {
-      if (!live || busy || timer !== undefined || document.hidden) return;
+      if (!alive.current || busy || timer !== undefined || document.hidden) return;
       const { version } = lastHeard();
       if (version === '' || version === asked) return;
       const pause = Math.max(LEAST_PAUSE_MS, PAUSES_PER_ANSWER * took);
       const wait = Math.max(0, ended + pause - performance.now());
       timer = setTimeout(() => {
         timer = undefined;
-        void go();
+        if (alive.current && !document.hidden) void go();
       }, wait);
     };
+    wake.current = look;
     if (shown.current.url !== url) set({ ...shown.current, error: null, waiting: true });
     void go();
-    const forget = live ? onHeard(look) : () => {};
+    const forget = onHeard(look);
     document.addEventListener('visibilitychange', look);
     return () => {
       forget();
@@ -97,6 +111,6 @@ export function useAsk<T>(url: string | null, { live = true } = {}): Asked<T> {
       if (timer !== undefined) clearTimeout(timer);
       controller.abort();
     };
-  }, [url, live]);
+  }, [url]);
   return state;
 }

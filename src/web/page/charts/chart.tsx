@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { useInView } from '../in-view.ts';
 import { colourOf, onThemeChange } from '../theme.ts';
 
 /** A row of numbers of a chart: the colour is a name of the style sheet. */
@@ -47,9 +48,9 @@ export interface ChartProps {
 
 const FONT = '12px system-ui, sans-serif';
 
-/** A chart of a hundred thousand points. What it shows is also told in words. */
+/** A chart of a hundred thousand points, drawn again while it is in view. What it shows is also told in words. */
 export function Chart(props: ChartProps) {
-  const place = useRef<HTMLDivElement>(null);
+  const { place, inView } = useInView<HTMLDivElement>();
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
@@ -80,8 +81,8 @@ export function Chart(props: ChartProps) {
   }, [shape]);
   useEffect(() => {
     const { current } = plot;
-    if (current && current.data !== dataOf(props)) current.setData(dataOf(props));
-  }, [props.data, props.levels]);
+    if (inView && current && current.data !== dataOf(props)) current.setData(dataOf(props));
+  }, [props.data, props.levels, inView]);
   return (
     <figure class="chart">
       <figcaption>

@@ -6,6 +6,7 @@ import { FunnelChart, HitsChart, ThroughputChart } from '../charts/course.tsx';
 import { FitnessChart } from '../charts/fitness.tsx';
 import { FrontChart } from '../charts/fronts.tsx';
 import { Answer, Empty, Section, Title } from '../components/states.tsx';
+import { useInView } from '../in-view.ts';
 import { leaderboardLink, rejectionsLink } from '../links.ts';
 import { Stats } from './run-stats.tsx';
 import { stateOf } from './runs.tsx';
@@ -103,36 +104,42 @@ function Head({ described: { row, progress, course, zoo } }: { readonly describe
 }
 
 function FrontsOf({ run }: { readonly run: number }) {
-  const asked = useAsk<Fronts>(`/api/runs/${run}/fronts`);
+  const { place, inView } = useInView<HTMLDivElement>();
+  const asked = useAsk<Fronts>(`/api/runs/${run}/fronts`, { live: inView });
   return (
-    <Section
-      title="Fronts"
-      note="Every pair of anchors; layers of the front are beaten by no other one on both."
-    >
-      <Answer asked={asked} what="the fronts">
-        {(fronts) =>
-          fronts.length === 0 ? (
-            <Empty>
-              <p>A front needs scored layers and two anchors at least.</p>
-            </Empty>
-          ) : (
-            <div class="charts">
-              {fronts.map((pair) => (
-                <FrontChart key={`${pair.x} ${pair.y}`} run={run} pair={pair} />
-              ))}
-            </div>
-          )
-        }
-      </Answer>
-    </Section>
+    <div ref={place}>
+      <Section
+        title="Fronts"
+        note="Every pair of anchors; layers of the front are beaten by no other one on both."
+      >
+        <Answer asked={asked} what="the fronts">
+          {(fronts) =>
+            fronts.length === 0 ? (
+              <Empty>
+                <p>A front needs scored layers and two anchors at least.</p>
+              </Empty>
+            ) : (
+              <div class="charts">
+                {fronts.map((pair) => (
+                  <FrontChart key={`${pair.x} ${pair.y}`} run={run} pair={pair} />
+                ))}
+              </div>
+            )
+          }
+        </Answer>
+      </Section>
+    </div>
   );
 }
 
 function StatsOf({ run }: { readonly run: number }) {
-  const asked = useAsk<StatsAndEvents>(`/api/runs/${run}/stats`);
+  const { place, inView } = useInView<HTMLDivElement>();
+  const asked = useAsk<StatsAndEvents>(`/api/runs/${run}/stats`, { live: inView });
   return (
-    <Answer asked={asked} what="the statistics">
-      {({ stats, events }) => <Stats stats={stats} events={events} />}
-    </Answer>
+    <div ref={place}>
+      <Answer asked={asked} what="the statistics">
+        {({ stats, events }) => <Stats stats={stats} events={events} />}
+      </Answer>
+    </div>
   );
 }
