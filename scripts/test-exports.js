@@ -1,11 +1,18 @@
 // Runs exported layers in their frameworks, as many suites at a time as there are cores, the files of layers
-// that Node runs, and what is held to PyTorch besides. Arguments go to pytest. With $EVOLAYER_REPORTS, each suite leaves a report there.
+// that Node runs, ONNX models in Netron (in Chromium), and what is held to PyTorch besides. Arguments go to pytest.
+// With $EVOLAYER_REPORTS, each suite leaves a report there.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { browserPath, NO_BROWSER } from './browser.js';
 import { PYTHON } from './install-python.js';
 
 const reports = process.env.EVOLAYER_REPORTS;
+const browser = browserPath();
+if (browser === undefined) {
+  process.stderr.write(`${NO_BROWSER}\n`);
+  process.exit(1);
+}
 
 /** Tensors are small: one thread for each suite, and nothing but warnings on the terminal. */
 const THREADS = { OMP_NUM_THREADS: '1', TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
@@ -21,7 +28,7 @@ const pytest = (name, file, env = {}) => {
     'no:cacheprovider',
     '--disable-warnings',
     ...report,
-    join('test/export', file),
+    `test/export/${file}`,
   ];
   return { name, program: PYTHON, args: [...args, ...process.argv.slice(2)], env };
 };
@@ -43,6 +50,10 @@ const waiting = [
   ),
   pytest('onnx', 'test_onnx.py'),
   vitest('node', 'test/export'),
+  vitest('netron', 'test/export/netron.browser.ts', {
+    EVOLAYER_BROWSER: browser,
+    EVOLAYER_PYTHON: PYTHON,
+  }),
   vitest('stability', 'test/eval/stability.pytorch.ts', {
     EVOLAYER_PYTORCH: '1',
     EVOLAYER_PYTHON: PYTHON,

@@ -1,18 +1,11 @@
 // Runs the tests that need a browser: of the dashboard, and of reports. With --screenshots they leave their
 // pictures in docs/screens. What follows is passed on to the test runner.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { browserPath, NO_BROWSER } from './browser.js';
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
-const folders = (process.env.PATH ?? '').split(delimiter);
-const browser =
-  process.env.EVOLAYER_BROWSER ??
-  NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
+const browser = browserPath();
 if (browser === undefined) {
-  process.stderr.write(
-    'There is no Chromium; install it (apt-get install chromium), or name it with EVOLAYER_BROWSER.\n',
-  );
+  process.stderr.write(`${NO_BROWSER}\n`);
   process.exit(1);
 }
 const args = process.argv.slice(2).filter((arg) => arg !== '--screenshots');
