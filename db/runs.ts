@@ -47,14 +47,14 @@ const fromRow = (row: Row): Run => ({
 });
 
 // Proposals are committed in order and without gaps, so the last index tells their number.
-const SELECT = `
+const select = (which: string) => `
   SELECT runs.*,
     (SELECT ifnull(max(idx), -1) + 1 FROM candidates WHERE run = runs.id AND idx >= 0) AS proposals,
-    (SELECT count(*) FROM candidates
-      WHERE run = runs.id AND outcome = 'evaluated' AND idx >= 0) AS evaluated,
-    (SELECT max(fitness) FROM candidates
-      WHERE run = runs.id AND outcome = 'evaluated' AND idx >= 0) AS best_fitness
-  FROM runs`;
+    ifnull(evaluated, 0) AS evaluated, best_fitness
+  FROM runs LEFT JOIN (
+    SELECT run, count(*) AS evaluated, max(fitness) AS best_fitness FROM candidates
+    WHERE outcome = 'evaluated' AND idx >= 0 AND run ${which} GROUP BY run) ON run = runs.id
+  WHERE remnant = 0 AND runs.id ${which}`;
 
 export interface NewRun {
   readonly started: string;
@@ -70,8 +70,8 @@ export function runRepository(db: Database) {
   const insert = db.prepare(`
     INSERT INTO runs (started, config, protocol_key, horizon)
     SELECT ?, ?, ?, ifnull(max(id), 0) FROM candidates`);
-  const byId = db.prepare(`${SELECT} WHERE remnant = 0 AND id = ?`);
-  const all = db.prepare(`${SELECT} WHERE remnant = 0 ORDER BY id`);
+  const byId = db.prepare(select('= $id'));
+  const all = db.prepare(`${select('IN (SELECT id FROM runs WHERE remnant = 0)')} ORDER BY id`);
   const youngest = db
     .prepare('SELECT id FROM runs WHERE remnant = 0 ORDER BY id DESC LIMIT 1')
     .pluck();
@@ -91,7 +91,7 @@ export function runRepository(db: Database) {
     begin: (run: NewRun): number => begin.immediate(run),
 
     byId(id: number): Run | null {
-      const row = byId.get(id) as Row | undefined;
+      const row = byId.get({ id }) as Row | undefined;
       return row ? fromRow(row) : null;
     },
 

@@ -17,22 +17,20 @@ export interface Scored {
   readonly index: number;
   readonly functionalKey: string;
   readonly fitness: number;
-  /** In the protocol's order. */
-  readonly perAnchor: readonly AnchorAccuracy[];
+  /** Per anchor, in the protocol's order. */
+  readonly accuracies: readonly number[];
+}
+
+/** The functions of a run that have scores, in the order in which it met them. */
+export interface ScoredRun {
+  /** In the protocol's order; empty where there are no functions. */
+  readonly anchors: readonly string[];
+  readonly functions: readonly Scored[];
 }
 
 export interface AnchorAccuracy {
   readonly anchor: string;
   readonly accuracy: number;
-}
-
-/** An evaluation that a run paid for, to the end or up to a rejection. */
-export interface PaidEvaluation {
-  /** The candidate that caused it: its id, and its index in the run. */
-  readonly candidate: number;
-  readonly index: number;
-  /** Time that a worker spent, as far as it was stored: of full training, that on each anchor. */
-  readonly seconds: number;
 }
 
 type BaselineRow = Omit<BaselineResult, 'perAnchor' | 'index'> & { idx: number; numbers: string };
@@ -43,11 +41,8 @@ const perAnchorOf = (numbers: string): AnchorAccuracy[] =>
     ...{ anchor, accuracy },
   }));
 
-/** Evaluations that a run may have caused; others between its candidates, of runs at the same time, are few. */
-const OF_RUN = `
-  protocol_key = (SELECT protocol_key FROM runs WHERE id = $run)
-  AND candidate BETWEEN (SELECT id FROM candidates WHERE run = $run ORDER BY idx LIMIT 1)
-    AND (SELECT id FROM candidates WHERE run = $run ORDER BY idx DESC LIMIT 1)`;
+const FIRST = '(SELECT id FROM candidates WHERE run = $run ORDER BY idx LIMIT 1)';
+const LAST = '(SELECT id FROM candidates WHERE run = $run ORDER BY idx DESC LIMIT 1)';
 
 /** What the statistics of a run ask. */
 export function statsRepository(db: Database) {
@@ -85,26 +80,36 @@ export function statsRepository(db: Database) {
   const firsts = db.prepare(`
     SELECT functional_key AS functionalKey, min(idx) AS "index", numbers FROM candidates
     WHERE run = ? AND outcome = 'evaluated' AND idx >= 0 GROUP BY functional_key`);
-  // All that is asked of candidates lies in candidates_by_outcome; looking each evaluation up takes five times
-  // as long.
-  const paying = db
-    .prepare('SELECT id, idx FROM candidates WHERE run = ? AND repeat IS NOT NULL')
-    .raw();
-  const spent = db
+  // All that is asked of candidates lies in candidates_by_outcome.
+  const paid = db
     .prepare(`
-    SELECT candidate, sum(seconds) FROM evaluations
-    WHERE ${OF_RUN} GROUP BY protocol_key, functional_key, repeat
-    UNION ALL SELECT candidate, seconds FROM rejections WHERE ${OF_RUN}`)
-    .raw();
+    SELECT count(*) FROM candidates
+    WHERE run = $run AND +idx <= $index AND repeat IS NOT NULL`)
+    .pluck();
+  const paidByBaselines = db
+    .prepare('SELECT count(repeat) FROM candidates WHERE run = ? AND idx < 0')
+    .pluck();
   const paidOutcomes = db
     .prepare(`
     SELECT outcome, count(*) FROM candidates
     WHERE run = ? AND repeat IS NOT NULL AND idx >= 0 GROUP BY outcome`)
     .raw();
-  const committed = db
+  // Looking each evaluation up by its candidate takes five times as long as going over those of the protocol. Where
+  // no other run was at work meanwhile, all between a run's first candidate and its last one are its own.
+  const spent = (own: string) => {
+    const of = `protocol_key = (SELECT protocol_key FROM runs WHERE id = $run)
+      AND candidate BETWEEN ${FIRST} AND ${LAST} ${own}`;
+    return db
+      .prepare(`
+      SELECT ifnull(sum(seconds), 0) FROM (
+        SELECT seconds FROM evaluations WHERE ${of} UNION ALL SELECT seconds FROM rejections WHERE ${of})`)
+      .pluck();
+  };
+  const spentAlone = spent('');
+  const spentAmongOthers = spent('AND candidate IN (SELECT id FROM candidates WHERE run = $run)');
+  const alone = db
     .prepare(`
-    SELECT at FROM evaluations WHERE candidate = $candidate
-    UNION ALL SELECT at FROM rejections WHERE candidate = $candidate LIMIT 1`)
+    SELECT ${LAST} - ${FIRST} = max(idx) - min(idx) FROM candidates WHERE run = $run`)
     .pluck();
   const trained = db
     .prepare(`
@@ -113,24 +118,32 @@ export function statsRepository(db: Database) {
     .pluck();
   const count = db.prepare('SELECT count(*) FROM candidates').pluck();
 
-  const fromFirsts = (run: number): Scored[] =>
-    (firsts.all(run) as FirstRow[]).map(({ numbers, index, functionalKey }) =>
-      scoredOf(index, functionalKey, perAnchorOf(numbers)),
+  function fromFirsts(run: number): ScoredRun {
+    const rows = firsts.all(run) as FirstRow[];
+    const anchors = rows[0] ? perAnchorOf(rows[0].numbers).map(({ anchor }) => anchor) : [];
+    const functions = rows.map(({ numbers, index, functionalKey }) =>
+      scoredOf(
+        index,
+        functionalKey,
+        perAnchorOf(numbers).map(({ accuracy }) => accuracy),
+      ),
     );
+    return { anchors, functions: inOrder(functions) };
+  }
 
   /** The rows of one function after the other. */
-  function fromScores(run: number): Scored[] {
+  function fromScores(run: number): ScoredRun {
     const rows = scores.all({ run }) as ScoreRow[];
     const first = rows[0];
-    if (!first) return [];
+    if (!first) return { anchors: [], functions: [] };
     const names = anchors.all({ run, functionalKey: first[0] }) as string[];
-    const found: Scored[] = [];
+    const functions: Scored[] = [];
     for (let at = 0; at < rows.length; at += names.length) {
       const [functionalKey, , index] = rows[at]!;
-      const perAnchor = names.map((anchor, i) => ({ anchor, accuracy: rows[at + i]![1] }));
-      found.push(scoredOf(index, functionalKey!, perAnchor));
+      const accuracies = names.map((_, i) => rows[at + i]![1]);
+      functions.push(scoredOf(index, functionalKey!, accuracies));
     }
-    return found;
+    return { anchors: names, functions: inOrder(functions) };
   }
 
   return {
@@ -142,24 +155,19 @@ export function statsRepository(db: Database) {
       candidates: count.get() as number,
     }),
 
-    /** What the run's workers spent their time on, in order. */
-    paid(run: number): PaidEvaluation[] {
-      const seconds = new Map<number, number>();
-      for (const [candidate, spend] of spent.all({ run }) as [number, number][])
-        seconds.set(candidate, (seconds.get(candidate) ?? 0) + spend);
-      return (paying.all(run) as [candidate: number, index: number][])
-        .filter(([candidate]) => seconds.has(candidate))
-        .map(([candidate, index]) => ({ candidate, index, seconds: seconds.get(candidate)! }))
-        .sort((a, b) => a.index - b.index);
-    },
+    /** What workers spent on the evaluations of a run, as far as it was stored: of full training, that on each anchor. */
+    seconds: (run: number): number =>
+      (alone.get({ run }) === 1 ? spentAlone : spentAmongOthers).get({ run }) as number,
+
+    /** How many evaluations the candidates up to this one caused, baselines included. */
+    paidUpTo: (run: number, index: number): number => paid.get({ run, index }) as number,
+
+    /** How many evaluations the baselines of a run caused. */
+    paidByBaselines: (run: number): number => paidByBaselines.get(run) as number,
 
     /** How the proposals ended that the run paid for; baselines are left out. */
     paidOutcomes: (run: number): ReadonlyMap<OutcomeName, number> =>
       new Map(paidOutcomes.all(run) as [OutcomeName, number][]),
-
-    /** When an evaluation that a candidate caused was committed, ISO 8601; null where it caused none. */
-    committed: (candidate: number): string | null =>
-      (committed.get({ candidate }) as string | undefined) ?? null,
 
     /** The fitnesses of the proposals that the run trained to the end, hits left out, in ascending order. */
     trained: (run: number): number[] => trained.all(run) as number[],
@@ -172,11 +180,8 @@ export function statsRepository(db: Database) {
         perAnchor: row.outcome === 'evaluated' ? perAnchorOf(numbers) : [],
       })),
 
-    /** The functions of a run that have scores, in the order in which it met them. */
-    scored(run: number): Scored[] {
-      const found = firstCounts.get(run) === 0 ? fromFirsts(run) : fromScores(run);
-      return found.sort((a, b) => a.index - b.index);
-    },
+    scored: (run: number): ScoredRun =>
+      firstCounts.get(run) === 0 ? fromFirsts(run) : fromScores(run),
   };
 }
 
@@ -185,11 +190,9 @@ type FirstRow = { index: number; functionalKey: string; numbers: string };
 type ScoreRow = [functionalKey: string | null, accuracy: number, index: number];
 
 /** With the fitness as `fitnessOf` has it, to the last bit. */
-const scoredOf = (
-  index: number,
-  functionalKey: string,
-  perAnchor: readonly AnchorAccuracy[],
-): Scored => {
-  const sum = perAnchor.reduce((sum, { accuracy }) => sum + accuracy, 0);
-  return { index, functionalKey, perAnchor, fitness: sum / perAnchor.length };
+const scoredOf = (index: number, functionalKey: string, accuracies: readonly number[]): Scored => {
+  const sum = accuracies.reduce((sum, accuracy) => sum + accuracy, 0);
+  return { index, functionalKey, accuracies, fitness: sum / accuracies.length };
 };
+
+const inOrder = (functions: Scored[]): Scored[] => functions.sort((a, b) => a.index - b.index);

@@ -60,7 +60,10 @@ export function courseOf(store: Store, { run, sessions }: RunState): Course {
     return counts;
   };
   const proposals = Array.from({ length }, (_, i) => Math.min(run.proposals, (i + 1) * size));
-  const at = proposals.map((count) => store.course.committed(run.id, count - 1)?.at ?? null);
+  const at = proposals.map((count) => {
+    const last = store.course.committed(run.id, count - 1);
+    return last !== null && last.index >= 0 ? last.at : null;
+  });
   return {
     size,
     proposals,

@@ -33,12 +33,10 @@ const PLACES = 400;
 
 /** The fronts of every pair of a run's anchors. */
 export function frontsOf(store: Store, run: number): PairFront[] {
-  const scored = store.stats.scored(run);
+  const { anchors, functions: scored } = store.stats.scored(run);
   const zoo = store.stats.baselines(run);
-  const anchors = scored[0]?.perAnchor.map(({ anchor }) => anchor) ?? [];
   return pairsOf(anchors.length).map(([a, b]) => {
-    const at = ({ perAnchor }: Pick<Scored, 'perAnchor'>) =>
-      [perAnchor[a]!.accuracy, perAnchor[b]!.accuracy] as const;
+    const at = ({ accuracies }: Scored) => [accuracies[a]!, accuracies[b]!] as const;
     return {
       ...{ x: printable(anchors[a]!), y: printable(anchors[b]!) },
       front: frontOf(scored, at).map((one) =>
@@ -46,7 +44,9 @@ export function frontsOf(store: Store, run: number): PairFront[] {
       ),
       zoo: zoo
         .filter(({ perAnchor }) => perAnchor.length === anchors.length)
-        .map((known) => pointOf(printable(known.name), at(known))),
+        .map(({ name, perAnchor }) =>
+          pointOf(printable(name), [perAnchor[a]!.accuracy, perAnchor[b]!.accuracy]),
+        ),
       points: thinned(scored, at),
     };
   });

@@ -1,5 +1,5 @@
 import type { Fault } from '../../db/faults.ts';
-import type { BaselineResult, PaidEvaluation, Scored } from '../../db/stats.ts';
+import type { BaselineResult, Scored, ScoredRun } from '../../db/stats.ts';
 import type { Store } from '../../db/store.ts';
 import { layerOf } from '../graph/genome.ts';
 import { formatLayer } from '../graph/text.ts';
@@ -7,7 +7,6 @@ import type { SearchConfig } from '../search/config.ts';
 import { ParetoFront } from '../search/front.ts';
 import { candidateId } from '../search/ids.ts';
 import { countFunnel, type FunnelCounts } from '../search/progress.ts';
-import { addStored } from '../search/standing.ts';
 import { type AuditStats, auditsOf, type HashingStats, hashingOf } from './hashing.ts';
 import { type RejectionStats, rejectionsOf } from './rejections.ts';
 import type { RunState } from './states.ts';
@@ -77,12 +76,13 @@ export interface RunStats extends Pick<FunnelCounts, 'proposals' | 'outcomes' | 
 export function statsOf(store: Store, { run, sessions, state, reason }: RunState): RunStats {
   const funnel = store.candidates.funnel(run.id);
   const { proposals, outcomes, cacheHits, evaluated } = countFunnel(funnel);
-  const paid = store.stats.paid(run.id);
+  const paid = funnel.reduce((sum, { trained }) => sum + trained, 0);
+  const evaluations = paid + store.stats.paidByBaselines(run.id);
+  const evaluating = store.stats.seconds(run.id);
   const scored = store.stats.scored(run.id);
   const available = sessions.reduce((sum, { seconds, workers }) => sum + seconds * workers, 0);
   const { started, seconds, protocolKey: protocol } = run;
   const baselines = store.stats.baselines(run.id);
-  const evaluating = paid.reduce((sum, { seconds }) => sum + seconds, 0);
   const candidates = proposals + baselines.length;
   const audits = auditsOf(store, run);
   const rejections = rejectionsOf(store, run.id);
@@ -98,42 +98,44 @@ export function statsOf(store: Store, { run, sessions, state, reason }: RunState
     hashing: hashingOf(
       store,
       { run, sessions },
-      { funnel, candidates, evaluations: paid.length, seconds: evaluating },
+      { funnel, candidates, evaluations, seconds: evaluating },
     ),
     audits,
     rejections,
-    sessions: sessionStats(store, { run, sessions, state, reason }, paid),
+    sessions: sessionStats(store, { run, sessions, state, reason }, evaluations),
     baselines: baselines.map(({ index: _, ...baseline }) => baseline),
-    improvements: improvementsOf(store, run.id, scored, paid),
+    improvements: improvementsOf(store, run.id, scored.functions),
     front: frontOf(store, run.id, scored),
     faults: store.faults.ofRun(run.id),
   };
 }
 
-function sessionStats(
-  store: Store,
-  { run, sessions, state }: RunState,
-  paid: readonly PaidEvaluation[],
-) {
-  /** How many of the evaluations were committed before a moment. They lie in the order of their commits. */
-  const before = (moment: string) => {
-    let [low, high] = [0, paid.length];
+function sessionStats(store: Store, { run, sessions, state }: RunState, evaluations: number) {
+  /** The last candidate whose evaluation was committed before a moment; null where there is none. */
+  const lastBefore = (moment: string): number | null => {
+    let [low, high] = [-store.stats.baselines(run.id).length, run.proposals];
+    const at = (index: number) => store.course.committed(run.id, index)?.at ?? '';
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (store.stats.committed(paid[middle]!.candidate)! < moment) low = middle + 1;
+      if (at(middle) < moment) low = middle + 1;
       else high = middle;
     }
-    return low;
+    return store.course.committed(run.id, low - 1)?.index ?? null;
   };
-  /** How many proposals there were with so many evaluations. */
-  const proposalsAt = (evaluations: number) =>
-    Math.max(0, (paid[evaluations - 1]?.index ?? -1) + 1);
+  const upTo = (index: number | null) => ({
+    proposals: Math.max(0, (index ?? -1) + 1),
+    evaluations: index === null ? 0 : store.stats.paidUpTo(run.id, index),
+  });
+  const whole = { proposals: run.proposals, evaluations };
   return sessions.map((session, i): SessionStats => {
     const { number, started, ended, seconds, workers, stopped, detail } = session;
     const next = sessions[i + 1]?.started;
-    const [from, to] = [before(started), next === undefined ? paid.length : before(next)];
-    const reached = next === undefined ? run.proposals : proposalsAt(to);
-    const counts = { proposals: reached - proposalsAt(from), evaluations: to - from };
+    const from = upTo(lastBefore(started));
+    const to = next === undefined ? whole : upTo(lastBefore(next));
+    const counts = {
+      proposals: to.proposals - from.proposals,
+      evaluations: to.evaluations - from.evaluations,
+    };
     const perSecond = (count: number) => (seconds > 0 ? count / seconds : 0);
     return {
       ...{ number, started, ended, seconds, workers, reason: detail, ...counts },
@@ -151,34 +153,29 @@ function named(store: Store, run: number, { index, fitness }: Scored): NamedScor
   return { id, formula: formatLayer(layerOf(genome)), fitness };
 }
 
-function improvementsOf(
-  store: Store,
-  run: number,
-  scored: readonly Scored[],
-  paid: readonly PaidEvaluation[],
-): Improvement[] {
+function improvementsOf(store: Store, run: number, scored: readonly Scored[]): Improvement[] {
   let top = Number.NEGATIVE_INFINITY;
   const better = scored.filter(({ fitness }) => {
     if (fitness <= top) return false;
     top = fitness;
     return true;
   });
-  return better.map((candidate) => {
-    const last = paid.findLast(({ index }) => index <= candidate.index);
-    return {
-      ...named(store, run, candidate),
-      at: last ? store.stats.committed(last.candidate) : null,
-    };
-  });
+  return better.map((candidate) => ({
+    ...named(store, run, candidate),
+    at: store.course.committed(run, candidate.index)?.at ?? null,
+  }));
 }
 
 /** The best mean first. */
-function frontOf(store: Store, run: number, scored: readonly Scored[]): FrontLayer[] {
+function frontOf(store: Store, run: number, { anchors, functions }: ScoredRun): FrontLayer[] {
   const front = new ParetoFront();
-  addStored(front, scored);
+  for (const one of functions) front.add(one);
   const members = new Set(front.members.map(({ index }) => index));
-  return scored
+  return functions
     .filter(({ index }) => members.has(index))
     .sort((a, b) => b.fitness - a.fitness)
-    .map((member) => ({ ...named(store, run, member), perAnchor: member.perAnchor }));
+    .map((member) => ({
+      ...named(store, run, member),
+      perAnchor: anchors.map((anchor, i) => ({ anchor, accuracy: member.accuracies[i]! })),
+    }));
 }

@@ -1,4 +1,3 @@
-import type { Scored } from '../../db/stats.ts';
 import type { Store } from '../../db/store.ts';
 import type { SearchConfig } from './config.ts';
 import { ParetoFront } from './front.ts';
@@ -122,15 +121,7 @@ export class Standing {
   #recall(run: number, { stats, faults }: Exclude<History, null>): void {
     for (const { name, fitness } of stats.baselines(run)) this.#zoo.set(name, fitness);
     this.#faults = faults.ofRun(run).length;
-    addStored(this.#front, stats.scored(run));
-  }
-}
-
-/** Puts what is stored of a run on a front. */
-export function addStored(front: ParetoFront, scored: readonly Scored[]): void {
-  for (const { index, functionalKey, perAnchor } of scored) {
-    const accuracies = perAnchor.map(({ accuracy }) => accuracy);
-    front.add({ index, functionalKey, accuracies });
+    for (const one of stats.scored(run).functions) this.#front.add(one);
   }
 }
 

@@ -152,18 +152,18 @@ describe('the progress of a search', () => {
     const { clock, pass } = fakeClock();
     const text: string[] = [];
     vi.spyOn(process.stderr, 'write').mockImplementation((line) => text.push(String(line)) > 0);
-    const perAnchor = (a: number, b: number) =>
-      [a, b].map((accuracy) => ({ anchor: '', accuracy, loss: 0, steps: 1, seconds: 0 }));
     const stats = {
       baselines: () => [
         { index: -1, name: 'DyT', outcome: 'evaluated', fitness: 0.8, perAnchor: [] } as const,
       ],
-      scored: () =>
-        [...'abcd'].map((functionalKey, index) => ({
+      scored: () => ({
+        anchors: ['a', 'b'],
+        functions: [...'abcd'].map((functionalKey, index) => ({
           ...{ index, functionalKey, fitness: 0.5 },
           // The last one is worse than the third.
-          perAnchor: perAnchor(0.1 * (Math.min(index, 2) + 1), 0.9 - 0.1 * index),
+          accuracies: [0.1 * (Math.min(index, 2) + 1), 0.9 - 0.1 * index],
         })),
+      }),
     };
     const stream = { isTTY: false } as NodeJS.WriteStream;
     const faults = { ofRun: () => [1, 2] };

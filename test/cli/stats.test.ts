@@ -147,9 +147,10 @@ describe('the statistics of a run', () => {
     store.commit(first, [crashed, settled(1)], TIME);
     store.commit(second, [settled(0, { structuralKey: 's' })], TIME);
     const scored = (run: number) =>
-      store.stats.scored(run).map(({ functionalKey }) => functionalKey);
+      store.stats.scored(run).functions.map(({ functionalKey }) => functionalKey);
     expect([scored(1), scored(2)]).toEqual([['f1'], ['f0']]);
-    expect(store.stats.paid(1).map(({ index }) => index)).toEqual([0, 1]);
+    expect(store.stats.paidUpTo(1, 0)).toBe(1);
+    expect(store.stats.paidUpTo(1, 1)).toBe(2);
     expect([...store.stats.paidOutcomes(1)].sort()).toEqual([
       ['crashed', 1],
       ['evaluated', 1],

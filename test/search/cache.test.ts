@@ -227,11 +227,13 @@ test.each([{}, { evaluations: 3 }, { forget: 0.5 }, { by: 'structure' }, { by: '
     const firsts = new Map<string, unknown>();
     for (const { index, functionalKey, outcome, fitness } of candidates) {
       if (index < 0 || functionalKey === null || outcome.outcome !== 'evaluated') continue;
-      const perAnchor = outcome.perAnchor.map(({ anchor, accuracy }) => ({ anchor, accuracy }));
+      const accuracies = outcome.perAnchor.map(({ accuracy }) => accuracy);
       if (!firsts.has(functionalKey))
-        firsts.set(functionalKey, { index, functionalKey, fitness, perAnchor });
+        firsts.set(functionalKey, { index, functionalKey, fitness, accuracies });
     }
     expect(firsts.size).toBeGreaterThan(3);
-    expect(store.stats.scored(summary.runId)).toEqual([...firsts.values()]);
+    const { anchors, functions } = store.stats.scored(summary.runId);
+    expect(functions).toEqual([...firsts.values()]);
+    expect(anchors).toHaveLength(functions[0]!.accuracies.length);
   },
 );
