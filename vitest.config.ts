@@ -10,6 +10,7 @@ const browser = process.env.EVOLAYER_BROWSER ? ['test/**/*.browser.ts'] : [];
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', ...sanitized, ...pytorch, ...browser],
+    setupFiles: ['test/setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -28,11 +28,14 @@ function machine(...without: Part[]): Machine {
 
 const isOptional = (name: string) => /^(webgpu|tfjs-node.*|tfjs-backend-webgpu)$/.test(name);
 
+/** Folders of a scope are made, so that packages of several places can lie in one. */
 function linkPackages(from: string, to: string): void {
-  mkdirSync(to);
-  for (const name of readdirSync(from).filter((name) => !isOptional(name)))
-    if (name === '@tensorflow') linkPackages(join(from, name), join(to, name));
-    else symlinkSync(join(from, name), join(to, name));
+  mkdirSync(to, { recursive: true });
+  for (const name of readdirSync(from).filter((name) => !isOptional(name))) {
+    const [source, target] = [join(from, name), join(to, name)];
+    if (name.startsWith('@')) linkPackages(source, target);
+    else if (!existsSync(target)) symlinkSync(source, target);
+  }
 }
 
 /** The real package without what its install script makes, where `npm run test:tfjs` has installed it; or one that asks for its binary as that does. */
@@ -41,8 +44,7 @@ function installNode({ modules }: Machine): string {
   const others = join(packageRoot(), '.venv-exports', 'tfjs', 'node_modules');
   const installed = join(others, NODE);
   if (existsSync(installed)) {
-    for (const name of readdirSync(others).filter((name) => !existsSync(join(modules, name))))
-      if (!isOptional(name)) symlinkSync(join(others, name), join(modules, name));
+    linkPackages(others, modules);
     const made = ['lib', 'deps', 'build'].map((name) => join(installed, name));
     cpSync(installed, folder, { recursive: true, filter: (file) => !made.includes(file) });
     return folder;

@@ -3,7 +3,8 @@ import type { Shape4, Tensor, Tf } from './tensors.ts';
 /*
  * Kernels that the wasm backend lacks (the gradients of filters and of depthwise convolutions), that are slow
  * there (the gradient of a convolution's input, comparisons that broadcast), or wrong (a maximum that loses NaN,
- * which would hide that a network diverges). All are made of what it does fast: convolutions and additions.
+ * which would hide that a network diverges; a sign that is 0 for all below 1.2e-7). All are made of what it does
+ * fast: convolutions and additions.
  */
 
 type Attributes = Readonly<Record<string, unknown>>;
@@ -194,6 +195,7 @@ export function mendWasm(tf: Tf): void {
     const kernel = laidOut(tf, name === 'Maximum' ? keepingNan(tf, pair) : pair);
     register(tf, 'wasm', name, ({ a, b }) => kernel(a!, b!));
   }
+  register(tf, 'wasm', 'Sign', ({ x }) => tf.sub(tf.step(x!), tf.step(tf.neg(x!))));
 }
 
 /** Registers kernels for the WebGPU backend, whose own make numbers of NaN. */

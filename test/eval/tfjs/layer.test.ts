@@ -7,7 +7,7 @@ import { movingMoments } from '../../../src/graph/adjoint.ts';
 import { FULL } from '../../../src/graph/extent.ts';
 import { layerOf } from '../../../src/graph/genome.ts';
 import type { LayerGraph } from '../../../src/graph/graph.ts';
-import { ELEMENTWISE_NAMES, moments, OP_NAMES } from '../../../src/graph/ops.ts';
+import { ELEMENTWISE_NAMES, EPSILON, moments, OP_NAMES } from '../../../src/graph/ops.ts';
 import { parseLayer } from '../../../src/graph/text.ts';
 import { ZOO } from '../../../src/graph/zoo.ts';
 import { genomes } from '../../graph/arbitrary.ts';
@@ -68,6 +68,19 @@ describe.each(TESTED)('layers on TensorFlow.js, %s', (backend) => {
     const scale = one.shape.channels;
     for (const [i, d] of dx.entries())
       expect(d / one.arrays.gamma[i % scale]!).toBeCloseTo(0.5 + 1e5, -1);
+  });
+
+  it('the smallest numbers have a sign', async () => {
+    const one = caseOf(parseLayer('sqrt(x) + v0 * abs(x)'), 0);
+    const { x, gamma, beta } = one.arrays;
+    const small = [1e-7, 1e-10, 1e-20, 1e-30];
+    for (const i of x.keys()) x[i] = (i % 2 === 0 ? 1 : -1) * small[i % small.length]!;
+    const { y } = await run(loaded(), one);
+    for (const [i, value] of y.entries()) {
+      const channel = i % gamma.length;
+      const root = Math.sign(x[i]!) * Math.sqrt(Math.abs(x[i]!) + EPSILON);
+      expect(value).toBeCloseTo(gamma[channel]! * root + beta[channel]!, 5);
+    }
   });
 
   it.each(ELEMENTWISE_NAMES)('%s carries NaN on, from whichever argument', async (op) => {
