@@ -1,6 +1,8 @@
 /* A database that runs of months share: as many functions as wanted, evaluated once each. Made in the database itself. */
 import Database from 'better-sqlite3';
+import { encodeCurve } from '../db/curves.ts';
 import { openStore } from '../db/store.ts';
+import { CURVE_POINTS } from '../src/eval/curve.ts';
 import { protocolKey } from '../src/eval/protocol.ts';
 import { randomStream } from '../src/eval/random.ts';
 import { isBatchIndependent, layerOf } from '../src/graph/genome.ts';
@@ -41,6 +43,7 @@ export function fillFunctions(path: string, functions: number, config: SearchCon
     const parameters = {
       ...{ functions: BigInt(functions), key, at: AT, scores: JSON.stringify({ perAnchor }) },
       low: JSON.stringify(low),
+      curve: encodeCurve(Array.from({ length: CURVE_POINTS }, () => 0.5)),
     };
     db.transaction(() => {
       for (let i = 0; i < GENOMES; i++) {
@@ -72,9 +75,9 @@ const STATEMENTS = [
     iif(n % 10 = 0, NULL, 0.5)
   FROM counted JOIN genomes ON genomes.id = n % ${GENOMES}`,
   `INSERT INTO evaluations (protocol_key, functional_key, repeat, position, anchor, accuracy, loss,
-    steps, seconds, candidate, at)
+    steps, seconds, curve, candidate, at)
   SELECT $key, functional_key, 0, score.key, score.value ->> 'anchor', score.value ->> 'accuracy',
-    score.value ->> 'loss', score.value ->> 'steps', 0.5, candidates.id, $at
+    score.value ->> 'loss', score.value ->> 'steps', 0.5, $curve, candidates.id, $at
   FROM candidates, json_each(numbers, '$.perAnchor') AS score
   WHERE outcome = 'evaluated'
   ORDER BY functional_key, score.key`,

@@ -3,17 +3,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openStore, type Store } from '../db/store.ts';
+import { CURVE_POINTS } from '../src/eval/curve.ts';
 import { resolveSearchConfig, type SearchConfig } from '../src/search/config.ts';
 import type { Pool } from '../src/search/pool.ts';
 import { type RunSummary, runSearch, type SearchEvent } from '../src/search/run.ts';
 import type { Job, JobResult } from '../workers/messages.ts';
+
+/** Its length is what matters. */
+const CURVE = Array.from({ length: CURVE_POINTS }, () => 1);
 
 /** A score that follows from the candidate's function alone; every candidate survives. */
 function simulated({ protocol, seed }: Job): JobResult {
   const digest = createHash('sha256').update(seed).digest();
   const perAnchor = protocol.anchors.map((anchor, i) => ({
     ...{ anchor, accuracy: digest.readUInt32LE(4 * i) / 2 ** 32, loss: 1 },
-    ...{ steps: protocol.steps, seconds: 1 },
+    ...{ steps: protocol.steps, seconds: 1, curve: CURVE },
   }));
   return { outcome: { outcome: 'evaluated', perAnchor }, seconds: 1 };
 }

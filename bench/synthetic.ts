@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Run } from '../db/runs.ts';
 import { openStore, type Settled, type Store } from '../db/store.ts';
+import { CURVE_POINTS, inFourDigits } from '../src/eval/curve.ts';
 import type { Outcome } from '../src/eval/outcome.ts';
 import { evaluationSeed, protocolKey } from '../src/eval/protocol.ts';
 import { randomStream } from '../src/eval/random.ts';
@@ -155,7 +156,9 @@ class Faker {
     return protocol.anchors.map((anchor) => {
       const noise = unitOf(`${anchor} ${evaluationSeed(protocol, functionalKey, repeat)}`);
       const accuracy = Math.round((quality + 0.02 * (noise - 0.5)) * 2000) / 2000;
-      return { anchor, accuracy, loss: 1 - accuracy, steps: protocol.steps, seconds: 0.5 };
+      const loss = 1 - accuracy;
+      const curve = curveTo(loss, noise);
+      return { anchor, accuracy, loss, steps: protocol.steps, seconds: 0.5, curve };
     });
   }
 
@@ -183,6 +186,13 @@ class Faker {
     }
   }
 }
+
+/** As losses of ten classes fall: soon, then slowly, with some noise. */
+const curveTo = (loss: number, noise: number): number[] =>
+  Array.from({ length: CURVE_POINTS }, (_, i) => {
+    const rest = (Math.LN10 - loss) * Math.exp((-4 * (i + noise)) / CURVE_POINTS);
+    return inFourDigits(loss + rest + 0.03 * Math.sin(100 * noise + i * i));
+  });
 
 const ZOO_KEYS = new Map(ZOO.map((known) => [structuralKey(known.layer), known.functionalKey]));
 

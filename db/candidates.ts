@@ -32,12 +32,12 @@ export interface Candidate {
 }
 
 /**
- * What of a candidate's outcome does not depend on the machine's speed, as JSON. What a test measured belongs to
- * one evaluation alone, and is stored with it.
+ * What of a candidate's outcome does not depend on the machine's speed, as JSON. How a training went, and what
+ * a test measured, belongs to one evaluation alone, and is stored with it.
  */
 export function numbersOf(outcome: Outcome): string {
   if (outcome.outcome !== 'evaluated') return encode({ ...outcome, outcome: undefined });
-  const perAnchor = outcome.perAnchor.map(({ stability: _, ...score }) => ({
+  const perAnchor = outcome.perAnchor.map(({ curve: _, stability: __, ...score }) => ({
     ...{ ...score, seconds: 0 },
   }));
   return encode({ perAnchor });

@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { AnchorScore, Outcome, OutcomeName, Rejection } from '../src/eval/outcome.ts';
 import type { Stability } from '../src/eval/stability.ts';
+import { decodeCurve, encodeCurve } from './curves.ts';
 import { decode, encode } from './json.ts';
 import { standingUpdater } from './standings.ts';
 
@@ -35,6 +36,8 @@ export interface AnchorRow extends StabilityRow {
   loss: number | null;
   steps: number;
   seconds: number;
+  /** Where it was asked for; null where none was kept. */
+  curve?: Buffer | null;
 }
 
 /** Null where the anchor was not tested. */
@@ -44,6 +47,7 @@ interface StabilityRow {
   greatest_at: number | null;
 }
 
+/** Without the curve, which is as long as all of them together: few ask for it. */
 export const ANCHOR_COLUMNS =
   'anchor, accuracy, loss, steps, t.seconds, gradient_norm, greatest_norm, greatest_at';
 
@@ -99,6 +103,7 @@ export function anchorScoreOf(row: AnchorRow): AnchorScore {
   const stability = stabilityOf(row);
   return {
     ...{ anchor, accuracy, loss: loss ?? Number.NaN, steps, seconds },
+    ...(row.curve && { curve: decodeCurve(row.curve) }),
     ...(stability && { stability }),
   };
 }
@@ -125,12 +130,13 @@ export function evaluationRepository(db: Database) {
     `(SELECT repeat FROM candidates WHERE id = ${candidate}) = repeat`;
   const insertScore = db.prepare(`
     INSERT INTO evaluations (protocol_key, functional_key, repeat, position, anchor,
-      accuracy, loss, steps, seconds, gradient_norm, greatest_norm, greatest_at, candidate, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      accuracy, loss, steps, seconds, gradient_norm, greatest_norm, greatest_at, curve,
+      candidate, at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET accuracy = excluded.accuracy, loss = excluded.loss,
       steps = excluded.steps, seconds = excluded.seconds, gradient_norm = excluded.gradient_norm,
       greatest_norm = excluded.greatest_norm, greatest_at = excluded.greatest_at,
-      candidate = excluded.candidate, at = excluded.at
+      curve = excluded.curve, candidate = excluded.candidate, at = excluded.at
     WHERE NOT ${caused('evaluations.candidate')} AND ${caused('excluded.candidate')}`);
   const insertRejection = db.prepare(`
     INSERT INTO rejections
@@ -148,9 +154,10 @@ export function evaluationRepository(db: Database) {
     WHERE protocol_key = ? AND e.functional_key = ? AND lasting = 1 AND candidate <= ?
     ORDER BY e.repeat`);
   const ofFunction = db.prepare(`
-    SELECT evaluations.*, run, idx FROM evaluations JOIN candidates ON candidates.id = candidate
-    WHERE protocol_key = ? AND evaluations.functional_key = ?
-    ORDER BY evaluations.repeat, position`);
+    SELECT protocol_key, t.functional_key, t.repeat, ${ANCHOR_COLUMNS}, run, idx, at
+    FROM evaluations AS t JOIN candidates ON candidates.id = candidate
+    WHERE protocol_key = ? AND t.functional_key = ?
+    ORDER BY t.repeat, position`);
 
   const first = db
     .prepare(`
@@ -172,6 +179,7 @@ export function evaluationRepository(db: Database) {
       score.stability?.gradientNorm ?? null,
       score.stability?.greatestNorm ?? null,
       score.stability?.greatestAt ?? null,
+      score.curve ? encodeCurve(score.curve) : null,
       e.candidate,
       e.at,
     );

@@ -73,6 +73,7 @@ export function historyRepository(db: Database) {
     WHERE t.protocol_key IN (SELECT key FROM protocols) AND t.functional_key = ?
     ORDER BY t.protocol_key, t.repeat`;
   const scores = db.prepare(`${from('evaluations', ANCHOR_COLUMNS)}, position`);
+  const curves = db.prepare(`${from('evaluations', `${ANCHOR_COLUMNS}, curve`)}, position`);
   const rejections = db.prepare(from('rejections', 't.outcome, t.numbers'));
   const standings = db.prepare(`
     SELECT protocol_key AS protocolKey,
@@ -100,10 +101,10 @@ export function historyRepository(db: Database) {
     GROUP BY functional_key, repeat`);
 
   return {
-    /** By protocol, then by repeat. */
-    ofFunction(functionalKey: string): PastEvaluation[] {
+    /** By protocol, then by repeat. Training curves only where they are asked for. */
+    ofFunction(functionalKey: string, asked: { readonly curves?: true } = {}): PastEvaluation[] {
       const all = [
-        ...evaluated(scores.all(functionalKey) as ScoreRow[]),
+        ...evaluated((asked.curves ? curves : scores).all(functionalKey) as ScoreRow[]),
         ...(rejections.all(functionalKey) as RejectionRow[]).map(rejected),
       ];
       const order = (a: string, b: string) => Number(a > b) - Number(a < b);

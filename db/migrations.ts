@@ -271,4 +271,8 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE evaluations ADD COLUMN greatest_norm REAL;
   ALTER TABLE evaluations ADD COLUMN greatest_at INTEGER;
   `,
+  `
+  -- The losses of the training on this anchor; see curves.ts. Null for evaluations of versions that kept none.
+  ALTER TABLE evaluations ADD COLUMN curve BLOB;
+  `,
 ];

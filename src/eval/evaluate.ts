@@ -1,5 +1,6 @@
 import type { LayerGraph } from '../graph/graph.ts';
 import { type BatchSource, BatchStream } from './batches.ts';
+import { curveOf } from './curve.ts';
 import type { Dataset, Split } from './data.ts';
 import type { Engine, Session } from './engine.ts';
 import { initialParameters } from './initial.ts';
@@ -108,7 +109,8 @@ class AnchorRun {
   readonly #clock: Clock;
   readonly #session: Session;
   readonly #batches: BatchStream;
-  #step = 0;
+  /** Of the steps that are done. */
+  readonly #losses: number[] = [];
   /** Of the next stretch; the first one tells how long a step takes. */
   #stretch = 1;
   #seconds = 0;
@@ -128,6 +130,11 @@ class AnchorRun {
   /** Decides the weights and the batches. */
   get #seed(): string {
     return `${this.#evaluation.seed}/${this.#anchor}`;
+  }
+
+  /** How many steps are done. */
+  get #step(): number {
+    return this.#losses.length;
   }
 
   #batchesOf(size: number): BatchStream {
@@ -193,7 +200,8 @@ class AnchorRun {
     if ('outcome' in result) return result;
     if (!Number.isFinite(result.loss)) return this.#diverged();
     const stability = this.#stability && { stability: this.#stability };
-    return { anchor: this.#anchor, ...result, steps, seconds: this.#seconds, ...stability };
+    const curve = curveOf(this.#losses);
+    return { anchor: this.#anchor, ...result, steps, seconds: this.#seconds, curve, ...stability };
   }
 
   close() {
@@ -206,7 +214,7 @@ class AnchorRun {
       if (this.#clock.isOver) return this.#timeout();
       for (const loss of this.#lossesUpTo(end)) {
         if (!Number.isFinite(loss)) return this.#diverged();
-        this.#step++;
+        this.#losses.push(loss);
         onProgress?.({ anchor: this.#anchor, step: this.#step, steps: protocol.steps, loss });
       }
     }

@@ -10,6 +10,8 @@ export interface AnchorScore {
   readonly steps: number;
   /** Time spent; the one number here that two runs may disagree on. */
   readonly seconds: number;
+  /** The training's losses, as `curveOf` condenses them. Not there in what versions stored that kept none. */
+  readonly curve?: readonly number[];
   /** Where the anchor is one of those that the protocol tests the stability on. */
   readonly stability?: Stability;
 }

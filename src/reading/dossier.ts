@@ -13,7 +13,10 @@ export type Dossier = ReturnType<typeof dossierOf>;
 export function dossierOf(named: NamedLayer, store: Store | null) {
   const facts = factsOf(named);
   const { functionalKey } = facts;
-  const past = store && functionalKey !== null ? store.history.ofFunction(functionalKey) : [];
+  const past =
+    store && functionalKey !== null
+      ? store.history.ofFunction(functionalKey, { curves: true })
+      : [];
   return {
     ...facts,
     tree: treeOf(named.layer),

@@ -132,6 +132,7 @@ const evaluation = z.strictObject({
       loss: z.number(),
       steps: z.int(),
       seconds: z.number(),
+      curve: z.array(z.number()),
     }),
   ),
   rejection: z.record(z.string(), z.unknown()).optional(),
@@ -145,6 +146,7 @@ test('evaluate scores a layer, with progress on standard error', async () => {
     outcome: 'evaluated',
     perAnchor: [{ anchor: 'mini-wide', steps: 2 }],
   });
+  expect(scored.perAnchor[0]!.curve).toHaveLength(2);
   expect(first.stderr).toMatch(/mini-wide: step 2 of 2/);
   const again = evaluation.parse(JSON.parse(second.stdout));
   expect(again.perAnchor[0]!.loss).toBe(scored.perAnchor[0]!.loss);

@@ -55,7 +55,7 @@ const rowsOf = (db: string) =>
     const functions = [...new Set(candidates.flatMap(({ functionalKey }) => functionalKey ?? []))];
     const text = JSON.stringify({
       candidates,
-      evaluations: functions.map((key) => store.history.ofFunction(key)),
+      evaluations: functions.map((key) => store.history.ofFunction(key, { curves: true })),
       audits: store.audits.rejections(1),
     });
     return JSON.parse(text, (key, value) =>

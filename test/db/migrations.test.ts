@@ -96,6 +96,48 @@ test('audits of hits stay what they are where rejections become audited too', ()
     migrated.close();
   }));
 
+test('evaluations of before training curves were kept stay without, and later ones have them', () =>
+  inFolder((folder) => {
+    const path = join(folder, 'x.db');
+    const db = new Database(path);
+    defineLayerFunctions(db);
+    for (const migration of MIGRATIONS.slice(0, 9)) db.exec(migration);
+    db.pragma(`application_id = ${0x65766c79}`);
+    db.pragma('user_version = 9');
+    db.exec(`
+      INSERT INTO protocols VALUES ('p1', '{}');
+      INSERT INTO runs (started, config, protocol_key, horizon) VALUES ('2026', '{}', 'p1', 0);
+      INSERT INTO candidates (run, idx, genome, structural_key, functional_key, origin, repeat,
+        outcome, numbers, fitness, evaluations)
+      VALUES (1, 0, '{"nodes":[{"op":"neg","args":[0]}]}', 's', 'f', 'random', 0, 'evaluated',
+        '{"perAnchor":[{"anchor":"a","accuracy":0.5,"loss":1,"steps":3,"seconds":0}]}', 0.5, 1);
+      INSERT INTO evaluations VALUES
+        ('p1', 'f', 0, 0, 'a', 0.5, 1, 3, 2, 1, '2026', 9.5, 11.5, 4);`);
+    db.close();
+    const store = openStore(path);
+    const old = { anchor: 'a', accuracy: 0.5, loss: 1, steps: 3, seconds: 2 };
+    const stability = { gradientNorm: 9.5, greatestNorm: 11.5, greatestAt: 4 };
+    const outcomes = (asked?: { curves: true }) =>
+      store.history.ofFunction('f', asked).map(({ outcome }) => outcome);
+    const before = { outcome: 'evaluated', perAnchor: [{ ...old, stability }] };
+    expect(outcomes({ curves: true })).toEqual([before]);
+    const score = { ...old, curve: [2.346, 1.5, 0.001234] };
+    store.saveEvaluation({
+      ...{ protocolKey: 'p1', functionalKey: 'f', repeat: 1, at: '2027', seconds: 1 },
+      outcome: { outcome: 'evaluated', perAnchor: [score] },
+    });
+    expect(outcomes({ curves: true })).toEqual([
+      before,
+      { outcome: 'evaluated', perAnchor: [score] },
+    ]);
+    expect(outcomes()).toEqual([before, { outcome: 'evaluated', perAnchor: [old] }]);
+    expect(store.evaluations.ofFunction('p1', 'f').map((one) => one.curve)).toEqual([
+      undefined,
+      undefined,
+    ]);
+    store.close();
+  }));
+
 /** Takes back what the migrations from the eighth on did. */
 function downgradeTo7(path: string): void {
   const db = new Database(path);
@@ -113,6 +155,7 @@ function downgradeTo7(path: string): void {
     ALTER TABLE evaluations DROP COLUMN gradient_norm;
     ALTER TABLE evaluations DROP COLUMN greatest_norm;
     ALTER TABLE evaluations DROP COLUMN greatest_at;
+    ALTER TABLE evaluations DROP COLUMN curve;
     PRAGMA user_version = 7`);
   db.close();
 }

@@ -131,6 +131,26 @@ describe('the cache', () => {
     expect(store.evaluations.known('p1', 'f1', everything)).toBeNull();
   });
 
+  test('keeps training curves with the scores that they belong to, and not with candidates', () => {
+    const store = openStore(':memory:');
+    const run = beginRun(store);
+    const of = (curve: number[]): Outcome => ({
+      outcome: 'evaluated',
+      perAnchor: [{ ...{ anchor: 'a', accuracy: 0.1, loss: 2, steps: 2, seconds: 3 }, curve }],
+    });
+    const proposal = (index: number, repeat: number, curve: number[]) =>
+      settled(index, { functionalKey: 'f', repeat, outcome: of(curve) });
+    const kept = () => store.history.ofFunction('f', { curves: true }).map((one) => one.outcome);
+    store.commit(run, [proposal(0, 0, [2.5, 1e-4])], TIME);
+    const added = { protocolKey: 'p1', functionalKey: 'f', at: TIME.at, seconds: 1 };
+    store.saveEvaluation({ ...added, repeat: 0, outcome: of([9, 9]) });
+    store.saveEvaluation({ ...added, repeat: 1, outcome: of([7, 7]) });
+    expect(kept()).toEqual([of([2.5, 1e-4]), of([7, 7])]);
+    store.commit(run, [proposal(1, 1, [2.75, 1234])], TIME);
+    expect(kept()).toEqual([of([2.5, 1e-4]), of([2.75, 1234])]);
+    expect(JSON.stringify([...store.candidates.ofRun(run.id)])).not.toContain('curve');
+  });
+
   test('keeps the scores with their times and losses', () => {
     const store = openStore(':memory:');
     const run = beginRun(store);

@@ -134,8 +134,8 @@ describe('the order of work', () => {
   test('is the quality test on every anchor, then the rest on every anchor', () => {
     const { engine, log } = scripted({});
     expect(timeless(evaluateLayer(evaluation(engine)))).toEqual([
-      { anchor: 'mini-deep', accuracy: 0.5, loss: 1, steps: 3 },
-      { anchor: 'mini-wide', accuracy: 0.5, loss: 1, steps: 3 },
+      { anchor: 'mini-deep', accuracy: 0.5, loss: 1, steps: 3, curve: [1, 1, 1] },
+      { anchor: 'mini-wide', accuracy: 0.5, loss: 1, steps: 3, curve: [1, 1, 1] },
     ]);
     expect(log).toMatchInlineSnapshot(`
       [
@@ -185,7 +185,10 @@ describe('the order of work', () => {
   test('reports each step', () => {
     const { engine } = scripted({ loss: (_, step) => 5 - step });
     const seen: Progress[] = [];
-    evaluateLayer({ ...evaluation(engine), onProgress: (progress) => seen.push(progress) });
+    const outcome = evaluateLayer({
+      ...evaluation(engine),
+      onProgress: (progress) => seen.push(progress),
+    });
     expect(
       seen.map(({ anchor, step, steps, loss }) => `${anchor} ${step}/${steps}: ${loss}`),
     ).toEqual([
@@ -196,6 +199,7 @@ describe('the order of work', () => {
       'mini-deep 3/3: 3',
       'mini-wide 3/3: 3',
     ]);
+    expect(outcome).toMatchObject({ perAnchor: [{ curve: [5, 4, 3] }, { curve: [5, 4, 3] }] });
   });
 });
 
@@ -237,7 +241,7 @@ describe('steps whose losses are read together', () => {
   };
 
   test.each([
-    ['a finite loss', () => 1],
+    ['a finite loss', (step: number) => 3 / (1 + step)],
     ['one in the middle of a stretch that is not', (step: number) => (step < 37 ? 1 : Number.NaN)],
     ['the only one that is not', (step: number) => (step === 25 ? Number.POSITIVE_INFINITY : 1)],
     ['the first one of all that is not', () => Number.NaN],
@@ -281,7 +285,7 @@ describe('steps whose losses are read together', () => {
       },
     });
     const { outcome } = outcomeOf({ engine: { ...engine, open } });
-    expect(outcome).toEqual([{ anchor: 'mini-deep', accuracy: 0.25, loss: 2, steps: 70 }]);
+    expect(outcome).toMatchObject([{ anchor: 'mini-deep', accuracy: 0.25, loss: 2, steps: 70 }]);
     const black = -dataset.mean / dataset.std;
     expect(asked).toEqual([20, 40].map((count) => [count, true, black]));
   });

@@ -53,7 +53,8 @@ export function contentOf(db: string): Record<string, string[]> {
     return {
       candidates: dump('SELECT * FROM candidates ORDER BY id'),
       evaluations: dump(
-        `SELECT candidate, functional_key, repeat, position, anchor, accuracy, loss, steps
+        `SELECT candidate, functional_key, repeat, position, anchor, accuracy, loss, steps,
+           hex(curve)
          FROM evaluations ORDER BY candidate, position`,
       ),
       rejections: dump(

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { estimate, percent } from '../../format.ts';
 import type { OutlineNode } from '../../graph/outline.ts';
+import { meanCurves } from '../../reading/curves.ts';
 import { type Dossier, dossierOf } from '../../reading/dossier.ts';
 import { describeFacts, type Fact } from '../../reading/facts.ts';
 import type { Ancestor } from '../../reading/lineage.ts';
@@ -8,6 +9,7 @@ import type { EvaluationRecord } from '../../reading/scores.ts';
 import { findLayerIn, readingLayers } from '../layers.ts';
 import { dbOption, jsonOption } from '../options.ts';
 import { outColours, print, printJson, table } from '../output.ts';
+import { sketch } from '../sketch.ts';
 
 export const showCommand = (program: Command) =>
   program
@@ -26,6 +28,7 @@ function show(text: string, { db, json }: { db: string; json?: true }) {
   describeNodes(dossier.nodes);
   if (dossier.scores.length > 0) describeScores(dossier);
   if (dossier.evaluations.length > 0) describeEvaluations(dossier.evaluations);
+  describeTraining(dossier.evaluations);
   describeStability(dossier.evaluations);
   if (dossier.lineage.length > 0) describeLineage(dossier.lineage);
 }
@@ -80,6 +83,35 @@ function describeEvaluations(evaluations: readonly EvaluationRecord[]) {
       { head: 'date', value: ({ at }) => at.slice(0, 16).replace('T', ' ') },
       { head: 'made for', value: ({ madeFor }) => madeFor },
       { head: 'result', value: ({ description }) => description, flexible: true },
+    ]),
+  );
+}
+
+function fall(losses: readonly number[]): string {
+  const known = losses.map((loss) => (Number.isFinite(loss) ? loss : null));
+  const sorted = known.filter((loss) => loss !== null).sort((a, b) => a - b);
+  return sketch(known, sorted[0] ?? 0, sorted.at(-1) ?? 0);
+}
+
+/** How the losses fell in training, as means over evaluations; nothing where none are kept. */
+function describeTraining(evaluations: readonly EvaluationRecord[]) {
+  const protocols = [...new Set(evaluations.map(({ protocol }) => protocol))];
+  const curves = protocols.flatMap((protocol) =>
+    meanCurves(evaluations.filter((one) => one.protocol === protocol)).map((curve) => ({
+      ...{ protocol, ...curve },
+    })),
+  );
+  if (curves.length === 0) return;
+  const digits = (loss: number | undefined) => loss?.toPrecision(3) ?? '';
+  print(`\n${outColours.bold('training losses')}`);
+  print(
+    table(curves, [
+      { head: 'protocol', value: ({ protocol }) => protocol },
+      { head: 'anchor', value: ({ anchor }) => anchor },
+      { head: 'n', value: ({ evaluations }) => evaluations, align: 'right' },
+      { head: 'first', value: ({ losses }) => digits(losses[0]), align: 'right' },
+      { head: 'last', value: ({ losses }) => digits(losses.at(-1)), align: 'right' },
+      { head: 'over the steps', value: ({ losses }) => fall(losses) },
     ]),
   );
 }

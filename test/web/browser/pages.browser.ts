@@ -195,6 +195,65 @@ describe('a layer', () => {
     expect(await page.locator('pre').first().textContent()).toBe(shown.tree.join('\n'));
     visitor.expectNoTrouble();
   });
+
+  test('is shown as it was trained, beside known layers, and told in words', async () => {
+    const visitor = await Visitor.in(browser);
+    const { page } = visitor;
+    await visitor.open(`${board.url}layer?layer=${best}`);
+    const shown = JSON.parse(await printed('show', best, '--json'));
+    const [{ protocol, perAnchor }] = shown.evaluations;
+    await page.getByRole('heading', { name: `Training under protocol ${protocol}` }).waitFor();
+    for (const { anchor, steps, curve } of perAnchor) {
+      const chart = page.getByRole('img', { name: `Training on ${anchor}.` });
+      const words = await chart.getAttribute('aria-label');
+      expect(words).toContain(`over ${steps} steps: this layer from `);
+      if (shown.evaluations.length === 1) {
+        const [first, last] = [curve[0], curve.at(-1)].map((loss) => Number(loss.toPrecision(3)));
+        expect(words).toContain(`this layer from ${first} to ${last}, `);
+      }
+      expect(words).toMatch(/BN-ReLU from [\d.]+ to [\d.]+/);
+      // Lines were drawn, in more than the colours of the axes.
+      await chart.scrollIntoViewIfNeeded();
+      const colours = await chart.locator('canvas').evaluate((canvas) => {
+        const { width, height } = canvas as HTMLCanvasElement;
+        const { data } = (canvas as HTMLCanvasElement)
+          .getContext('2d')!
+          .getImageData(0, 0, width, height);
+        const lively = (i: number) =>
+          data[i + 3]! > 200 &&
+          Math.max(data[i]!, data[i + 1]!, data[i + 2]!) -
+            Math.min(data[i]!, data[i + 1]!, data[i + 2]!) >
+            60;
+        return Array.from({ length: data.length / 4 }, (_, i) => 4 * i).filter(lively).length;
+      });
+      expect(colours).toBeGreaterThan(500);
+    }
+    await visitor.open(`${board.url}compare?layer=${best}&layer=EvoNorm-S0&layer=BN-ReLU`);
+    const charts = page.getByRole('img', { name: 'Training on ' });
+    expect(await charts.count()).toBe(perAnchor.length);
+    for (const layer of [best, 'EvoNorm-S0', 'BN-ReLU'])
+      expect(await charts.first().getAttribute('aria-label')).toContain(`${layer} from `);
+    visitor.expectNoTrouble();
+  });
+
+  test('that was evaluated before training curves were kept says so', async () => {
+    const path = join(temporaryFolder(), 'older.db');
+    const store = openStore(path);
+    const run = store.begin({
+      ...{ started: TIME.at, config: { stop: { proposals: 1 } } },
+      ...{ protocolKey: 'p', protocol: {} },
+    });
+    store.commit(run, [settled(0)], TIME);
+    store.close();
+    const { url } = await dashboard(path);
+    const visitor = await Visitor.in(browser);
+    await visitor.open(`${url}layer?layer=r1-0`);
+    const text = await visitor.page.locator('main').textContent();
+    expect(text).toContain('This layer was evaluated before evolayer kept training curves');
+    expect(await visitor.page.getByRole('img', { name: 'Training on ' }).count()).toBe(0);
+    await visitor.expectAccessible();
+    visitor.expectNoTrouble();
+  });
 });
 
 test('the keyboard is enough', async () => {

@@ -3,6 +3,7 @@ import { useLocation, useSearch } from 'wouter-preact';
 import { estimate, points } from '../../../format.ts';
 import type { Choices, Comparison } from '../../server/answers/layers.ts';
 import { address, useAsk } from '../ask.ts';
+import { TrainingCharts } from '../charts/training.tsx';
 import { Formula, LayerLink, Typeset } from '../components/layer.tsx';
 import { ZooNames } from '../components/layer-form.tsx';
 import { Answer, Empty, Section, Title } from '../components/states.tsx';
@@ -32,9 +33,7 @@ export function CompareView() {
         </Empty>
       ) : (
         <Answer asked={asked} what="the comparison">
-          {({ comparison, latex }) => (
-            <Sides layers={layers} comparison={comparison} latex={latex} />
-          )}
+          {(compared) => <Sides layers={layers} {...compared} />}
         </Answer>
       )}
     </>
@@ -85,11 +84,8 @@ function Sides({
   layers,
   comparison,
   latex,
-}: {
-  readonly layers: readonly string[];
-  readonly comparison: Compared;
-  readonly latex: readonly string[];
-}) {
+  curves,
+}: Comparison & { readonly layers: readonly string[] }) {
   const { protocol, noise, pairs } = comparison;
   return (
     <>
@@ -111,6 +107,14 @@ function Sides({
           </section>
         ))}
       </div>
+      {curves.length > 0 && (
+        <Section
+          title="Training"
+          note="Cross-entropy of the training batches, as means over stretches of steps; of several evaluations the mean."
+        >
+          <TrainingCharts anchors={curves} />
+        </Section>
+      )}
       {pairs.map((pair, i) => (
         <PairSection key={String(i)} pair={pair} />
       ))}

@@ -4,7 +4,9 @@ import { estimate, percent } from '../../../format.ts';
 import { describeFacts } from '../../../reading/facts.ts';
 import type { Choices, DescribedLayer, Responses } from '../../server/answers/layers.ts';
 import { address, useAsk } from '../ask.ts';
-import { Chart, type Line } from '../charts/chart.tsx';
+import { Chart } from '../charts/chart.tsx';
+import { distinctLine } from '../charts/lines.ts';
+import { TrainingCharts } from '../charts/training.tsx';
 import { Exports } from '../components/exports.tsx';
 import { Formula, LayerLink, Typeset } from '../components/layer.tsx';
 import { LayerForm } from '../components/layer-form.tsx';
@@ -33,21 +35,13 @@ export function LayerView() {
     <>
       <Title>{`Layer ${layer}`}</Title>
       <Answer asked={asked} what="the layer">
-        {({ dossier, latex }) => <Layer layer={layer} dossier={dossier} latex={latex} />}
+        {(described) => <Layer layer={layer} {...described} />}
       </Answer>
     </>
   );
 }
 
-function Layer({
-  layer,
-  dossier,
-  latex,
-}: {
-  readonly layer: string;
-  readonly dossier: Dossier;
-  readonly latex: string;
-}) {
+function Layer({ layer, dossier, latex, curves }: DescribedLayer & { readonly layer: string }) {
   const run = runOf(layer);
   return (
     <>
@@ -67,6 +61,7 @@ function Layer({
       </Section>
       <ResponseCurves layer={layer} />
       <Scores dossier={dossier} />
+      <Trainings dossier={dossier} curves={curves} />
       <Evaluations dossier={dossier} />
       <Lineage dossier={dossier} />
       {dossier.functionalKey === null ? (
@@ -108,9 +103,6 @@ const Graph = ({ layer, dossier }: { readonly layer: string; readonly dossier: D
   </>
 );
 
-const RESPONSE_COLOURS = ['blue', 'orange', 'green', 'purple'] as const;
-const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]] as const;
-
 function ResponseCurves({ layer }: { readonly layer: string }) {
   const asked = useAsk<Responses>(address('/api/layer/responses', { layer }), { live: false });
   return (
@@ -128,16 +120,7 @@ function ResponseCurves({ layer }: { readonly layer: string }) {
 function ResponseChart({ data: { inputs, responses } }: { readonly data: Responses }) {
   const lines = useMemo(
     () =>
-      responses.map(
-        ({ mean, deviation }, i): Line => ({
-          ...{
-            label: `μ = ${mean}, σ = ${deviation}`,
-            colour: RESPONSE_COLOURS[i] ?? 'ink',
-            width: 2,
-          },
-          ...(DASHES[i]?.length && { dash: DASHES[i] }),
-        }),
-      ),
+      responses.map(({ mean, deviation }, i) => distinctLine(`μ = ${mean}, σ = ${deviation}`, i)),
     [responses],
   );
   const data = useMemo(
@@ -214,13 +197,36 @@ function Scores({ dossier: { scores } }: { readonly dossier: Dossier }) {
   );
 }
 
+function Trainings({ dossier, curves }: Pick<DescribedLayer, 'dossier' | 'curves'>) {
+  if (!dossier.evaluations.some(({ perAnchor }) => perAnchor.length > 0)) return null;
+  if (curves.length === 0)
+    return (
+      <Section
+        title="Training"
+        note="This layer was evaluated before evolayer kept training curves; an evaluation that is added with evolayer evaluate --save has them."
+      >
+        {null}
+      </Section>
+    );
+  return (
+    <>
+      {curves.map(({ protocol, anchors }) => (
+        <Section
+          key={protocol}
+          title={`Training under protocol ${protocol}`}
+          note="Cross-entropy of the training batches, as means over stretches of steps; of several evaluations the mean, without those of which the database keeps no curve."
+        >
+          <TrainingCharts anchors={anchors} />
+        </Section>
+      ))}
+    </>
+  );
+}
+
 function Evaluations({ dossier: { evaluations } }: { readonly dossier: Dossier }) {
   if (evaluations.length === 0) return null;
   return (
-    <Section
-      title="Evaluations"
-      note="The database keeps how each one ended; it keeps no training curves."
-    >
+    <Section title="Evaluations">
       <Table
         label="Evaluations"
         rows={evaluations}

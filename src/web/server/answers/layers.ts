@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {
+  anchorCurves,
   count,
   fitness,
   genome,
@@ -106,6 +107,7 @@ const dossier = z.strictObject({
           loss: real,
           steps: count,
           seconds,
+          curve: list(real).optional(),
           stability: stability.optional(),
         }),
       ),
@@ -123,7 +125,12 @@ const dossier = z.strictObject({
   ),
 });
 
-export const describedLayer = z.strictObject({ dossier, latex: z.string() });
+export const describedLayer = z.strictObject({
+  dossier,
+  latex: z.string(),
+  /** Means over evaluations, with known layers beside the layer. */
+  curves: list(z.strictObject({ protocol: z.string(), anchors: anchorCurves })),
+});
 
 export const responses = z.strictObject({
   inputs: list(z.number()),
@@ -158,7 +165,12 @@ const compared = z.strictObject({
   ),
 });
 
-export const comparison = z.strictObject({ comparison: compared, latex: list(z.string()) });
+export const comparison = z.strictObject({
+  comparison: compared,
+  latex: list(z.string()),
+  /** Under the protocol of the comparison. */
+  curves: anchorCurves,
+});
 
 export const exportedText = z.strictObject({
   file: z.string(),
@@ -171,5 +183,6 @@ export type Entry = z.output<typeof entry>;
 export type Choices = z.output<typeof choices>;
 export type DescribedLayer = z.output<typeof describedLayer>;
 export type Responses = z.output<typeof responses>;
+export type AnchorCurves = z.output<typeof anchorCurves>[number];
 export type Comparison = z.output<typeof comparison>;
 export type ExportedText = z.output<typeof exportedText>;

@@ -19,6 +19,14 @@ export const stability = z.strictObject({
   greatestNorm: z.number().nonnegative(),
   greatestAt: count,
 });
+/** How several layers were trained on one anchor; each loss is a mean over a stretch of the steps. */
+export const anchorCurves = list(
+  z.strictObject({
+    anchor: z.string(),
+    steps: count,
+    curves: list(z.strictObject({ layer: z.string(), evaluations: count, losses: list(real) })),
+  }),
+);
 export const genome = z.strictObject({
   nodes: list(
     z.strictObject({

@@ -9,6 +9,7 @@ import { printable } from '../../../format.ts';
 import { graphDifference } from '../../../graph/outline.ts';
 import { ZOO } from '../../../graph/zoo.ts';
 import { compareIn } from '../../../reading/comparison.ts';
+import { curvesOf, curvesUnder } from '../../../reading/curves.ts';
 import { dateFrom } from '../../../reading/dates.ts';
 import { dossierOf } from '../../../reading/dossier.ts';
 import { exportedOf, picturedOf } from '../../../reading/exported.ts';
@@ -64,7 +65,8 @@ export function layerRoutes(app: Api, database: ShownDatabase): void {
     '/api/layer',
     {
       schema: {
-        summary: 'What `evolayer show --json` prints, and the formula in LaTeX',
+        summary:
+          'What `evolayer show --json` prints, the formula in LaTeX, and training curves by protocol',
         querystring: questions.layer,
         response: { 200: answers.describedLayer },
       },
@@ -72,7 +74,9 @@ export function layerRoutes(app: Api, database: ShownDatabase): void {
     ({ query }) =>
       database.ask((store) => {
         const layer = namedLayer(store, query.layer);
-        return { dossier: dossierOf(layer, store), latex: latex(picturedOf(layer)) };
+        const dossier = dossierOf(layer, store);
+        const curves = curvesOf(dossier.functionalKey, store);
+        return { dossier, latex: latex(picturedOf(layer)), curves };
       }),
   );
 
@@ -137,7 +141,8 @@ export function layerRoutes(app: Api, database: ShownDatabase): void {
     '/api/compare',
     {
       schema: {
-        summary: 'What `evolayer compare --json` prints, and the formulas in LaTeX',
+        summary:
+          'What `evolayer compare --json` prints, the formulas in LaTeX, and training curves',
         querystring: questions.comparison,
         response: {
           200: answers.comparison,
@@ -147,8 +152,11 @@ export function layerRoutes(app: Api, database: ShownDatabase): void {
     ({ query: { layer, protocol } }) =>
       database.ask((store) => {
         const layers = layer.map((text) => namedLayer(store, text));
+        const comparison = compareIn(store, layers, protocol);
+        const { protocol: key, layers: compared } = comparison;
         return {
-          comparison: compareIn(store, layers, protocol),
+          comparison,
+          curves: key === null ? [] : curvesUnder(key, compared, store),
           latex: layers.map((one) => latex(picturedOf(one))),
         };
       }),
