@@ -261,11 +261,11 @@ test('the keyboard is enough', async () => {
   const { page } = visitor;
   await visitor.open(`${board.url}leaderboard?run=1`);
   await page.keyboard.press('Tab');
-  expect(await page.evaluate(() => document.activeElement?.textContent?.trim())).toBe(
-    'Skip to the content',
-  );
+  const focused = (of: 'id' | 'textContent') =>
+    page.evaluate((of) => document.activeElement?.[of]?.trim(), of);
+  await expect.poll(() => focused('textContent')).toBe('Skip to the content');
   await page.keyboard.press('Enter');
-  expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+  await expect.poll(() => focused('id')).toBe('main');
   await page.getByRole('button', { name: 'n', exact: true }).focus();
   await page.keyboard.press('Enter');
   await expect.poll(() => page.url()).toContain('sort=evaluations');
@@ -273,7 +273,7 @@ test('the keyboard is enough', async () => {
   await page.getByRole('link', { name: 'Runs', exact: true }).focus();
   await page.keyboard.press('Enter');
   await expect.poll(() => page.locator('h1').textContent()).toBe('Runs');
-  expect(await page.evaluate(() => document.activeElement?.id)).toBe('main');
+  await expect.poll(() => focused('id')).toBe('main');
   visitor.expectNoTrouble();
 });
 
