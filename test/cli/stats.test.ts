@@ -158,6 +158,24 @@ describe('the statistics of a run', () => {
     store.close();
   });
 
+  test('count the time of a run alone, whatever others did meanwhile', () => {
+    const store = openStore(':memory:');
+    const [first, second] = [beginRun(store), beginRun(store)];
+    const outcome = { outcome: 'crashed', message: 'gone' } as const;
+    const spending = (index: number, key: string, seconds: number) =>
+      settled(index, {
+        ...{ structuralKey: key, functionalKey: key, outcome },
+        evaluation: { repeat: 0, outcome, seconds },
+      });
+    store.commit(first, [spending(0, 'k0', 1)], TIME);
+    expect(store.stats.seconds(1)).toBe(1);
+    store.commit(second, [spending(0, 'k1', 10)], TIME);
+    store.commit(first, [spending(1, 'k2', 100)], TIME);
+    store.commit(second, [spending(1, 'k3', 1000)], TIME);
+    expect([1, 2].map((run) => store.stats.seconds(run))).toEqual([101, 1010]);
+    store.close();
+  });
+
   test('need a run that is there', async () => {
     const { db } = await searched();
     const absent = await inProcess(['stats', '7', '--db', db]);
